@@ -1,9 +1,36 @@
 import { defineConfig } from 'vitest/config';
+import { NothingSkipped } from './test/nothing-skipped.js';
+
+/** These start compilers, package managers or a browser, which would take the time that other tests measure. */
+const demanding = ['test/packages/**/*.test.ts', 'test/browser/**/*.test.ts'];
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     testTimeout: 20_000,
     hookTimeout: 20_000,
+    reporters: process.env.CI ? ['default', new NothingSkipped()] : ['default'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'suite',
+          include: ['test/**/*.test.ts'],
+          exclude: [...demanding, '**/node_modules/**'],
+          maxWorkers: '100%',
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'demanding',
+          include: demanding,
+          exclude: ['**/node_modules/**'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
