@@ -1,0 +1,108 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { serveAsOrdinaryRequest } from './foreign-protocol.js';
+import { asksForWebSocket } from './handshake.js';
+import { ignore, type PendingUpgrade } from './pending.js';
+import type { Refusal } from './refusal.js';
+
+/** Lets a framework decide an upgrade: its router and middleware end in accept, refuse or pass. */
+export type Dispatch = (upgrade: PendingUpgrade) => void;
+
+/** What an attachment asks of its Upgrader. */
+interface Gate {
+  /** Whether the target is one of the Upgrader's own routes. */
+  claims(request: IncomingMessage): boolean;
+  shouldHandle(request: IncomingMessage): boolean;
+  receive(request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment): void;
+  answerOrdinary(request: IncomingMessage): Refusal;
+}
+
+/** One server that an Upgrader listens on, beside whoever else listens there. */
+export class Attachment {
+  readonly server: Server;
+  readonly dispatch: Dispatch | undefined;
+  readonly #gate: Gate;
+  readonly #unclaimedTimeout: number;
+
+  constructor(server: Server, gate: Gate, dispatch: Dispatch | undefined, unclaimedTimeout: number) {
+    this.server = server;
+    this.dispatch = dispatch;
+    this.#gate = gate;
+    this.#unclaimedTimeout = unclaimedTimeout;
+    // First in line, whenever it was attached: so the others' marks on a socket can be told from what was there before.
+    server.prependListener('upgrade', this.#onUpgrade);
+    if (!dispatch) server.on('request', this.#onRequest);
+  }
+
+  detach(): void {
+    this.server.off('upgrade', this.#onUpgrade);
+    this.server.off('request', this.#onRequest);
+  }
+
+  /**
+   * Leaves a socket to the other listeners of the server, and does `otherwise` if after the time for it nobody has taken
+   * it; at once where there is nobody else.
+   */
+  leave(socket: Duplex, otherwise: () => void): void {
+    if (this.alone) return otherwise();
+    socket.on('error', ignore);
+    const before = new Footprint(socket);
+    const timer = setTimeout(() => before.isLast() && otherwise(), this.#unclaimedTimeout);
+    timer.unref();
+  }
+
+  /** Whether nobody else listens for this server's upgrades. */
+  get alone(): boolean {
+    return this.server.listenerCount('upgrade') <= 1;
+  }
+
+  #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (!this.#gate.shouldHandle(request)) return;
+    if (!asksForWebSocket(request)) {
+      return this.leave(socket, () => serveAsOrdinaryRequest(this.server, request, socket, head));
+    }
+    if (this.alone || this.#gate.claims(request)) return this.#gate.receive(request, socket, head, this);
+    if (!this.dispatch) return this.leave(socket, () => this.#gate.receive(request, socket, head, this));
+    this.#yieldTurn(request, socket, head);
+  };
+
+  /** Whether a framework has a route can only be told by running it, so the others, who know at once, go first. */
+  #yieldTurn(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', ignore);
+    const before = new Footprint(socket);
+    setImmediate(() => {
+      if (!before.isLast()) return;
+      socket.off('error', ignore);
+      this.#gate.receive(request, socket, head, this);
+    });
+  }
+
+  /** A server that has nobody for ordinary requests would leave them without an answer. */
+  #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (this.server.listenerCount('request') > 1) return;
+    this.#gate.answerOrdinary(request).sendThrough(response);
+  };
+}
+
+/** The marks that tell whether somebody has taken a socket or answered on it since. */
+class Footprint {
+  readonly #socket: Duplex & { bytesWritten?: number };
+  readonly #listeners: number;
+  readonly #bytesWritten: number | undefined;
+
+  constructor(socket: Duplex & { bytesWritten?: number }) {
+    this.#socket = socket;
+    this.#listeners = countListeners(socket);
+    this.#bytesWritten = socket.bytesWritten;
+  }
+
+  isLast(): boolean {
+    const socket = this.#socket;
+    if (socket.destroyed || socket.writableEnded || socket.readableFlowing === true) return false;
+    return socket.bytesWritten === this.#bytesWritten && countListeners(socket) === this.#listeners;
+  }
+}
+
+function countListeners(socket: Duplex): number {
+  return socket.eventNames().reduce((sum, name) => sum + socket.listenerCount(name), 0);
+}

@@ -1,0 +1,29 @@
+/**
+ * Every code that Drawbridge throws or reports. Codes are stable: match on `error.code`, never on the message.
+ * The catalogue with what to do about each is in `docs/errors.md`.
+ */
+export type ErrorCode =
+  | 'ALREADY_ATTACHED'
+  | 'ALREADY_DECIDED'
+  | 'CLIENT_GONE'
+  | 'HANDSHAKE_TIMEOUT'
+  | 'INVALID_HEADER'
+  | 'INVALID_OPTION'
+  | 'INVALID_ORIGIN_PATTERN'
+  | 'NOT_ATTACHED'
+  | 'ROUTE_EXISTS'
+  | 'SUBPROTOCOL_NOT_OFFERED'
+  | 'PLUGIN_NOT_REGISTERED';
+
+/** An error of the program that uses Drawbridge, or of its surroundings: `code` is stable, `message` says what to do. */
+export class DrawbridgeError extends Error {
+  override readonly name = 'DrawbridgeError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

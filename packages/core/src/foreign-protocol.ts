@@ -1,0 +1,32 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/**
+ * Serves a request that asks for another protocol than WebSocket (h2c from curl or Java's HttpClient) as the ordinary HTTP
+ * request that it also is (RFC 9110 section 7.8). Node has stopped parsing the connection at this request, so its head is
+ * put back in front of what follows, without the wish to upgrade, and the server takes the connection up anew: body,
+ * keep-alive and all. (Node 24.9 can be told beforehand by `shouldUpgradeCallback`; this way holds on every version.)
+ */
+export function serveAsOrdinaryRequest(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
+  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);
+}
+
+function headWithoutUpgrade(request: IncomingMessage): Buffer {
+  const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];
+  const { rawHeaders } = request;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    const value = keptValue(name.toLowerCase(), rawHeaders[i + 1] as string);
+    if (value !== undefined) lines.push(`${name}: ${value}`);
+  }
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+}
+
+/** Upgrade, the Connection option that announces it, and h2c's settings belong to the one hop that we decline. */
+function keptValue(name: string, value: string): string | undefined {
+  if (name === 'upgrade' || name === 'http2-settings') return undefined;
+  if (name !== 'connection') return value;
+  const options = value.split(',').filter((one) => !/^\s*(?:upgrade|http2-settings)\s*$/i.test(one));
+  return options.length > 0 ? options.join(',').trim() : undefined;
+}

@@ -1,0 +1,305 @@
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import { type Duplex, Writable } from 'node:stream';
+import type { Acceptor } from './acceptor.js';
+import type { Attachment } from './attachment.js';
+import type { Connection } from './connection.js';
+import { DrawbridgeError } from './errors.js';
+import { responseLines, UpgradeHeaders } from './headers.js';
+import { Refusal } from './refusal.js';
+import type { Site } from './site.js';
+import type { Upgrader } from './upgrader.js';
+
+/** How long a refused client has to read the answer and close, in milliseconds, before its socket is destroyed. */
+const LINGER = 1_000;
+
+/** Registered, so that two copies of this package in one process know each other's requests. */
+const kPending = Symbol.for('drawbridge.pending');
+
+type Marked<T> = T & { [kPending]?: PendingUpgrade | undefined };
+
+type State = 'pending' | 'accepting' | 'accepted' | 'refused' | 'passed' | 'abandoned';
+
+/**
+ * One request between the `upgrade` event and exactly one of accept, refuse and pass. It owns the socket meanwhile: a
+ * client that goes away, or a decision that takes too long, ends that socket and fires `signal`, and nothing else.
+ */
+export class PendingUpgrade {
+  readonly upgrader: Upgrader<never, never>;
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly #head: Buffer;
+  readonly #attachment: Attachment | undefined;
+  #state: State = 'pending';
+  #site: Site | undefined;
+  #headers: UpgradeHeaders | undefined;
+  #response: ServerResponse | undefined;
+  #abort: AbortController | undefined;
+  #goneBecause: Error | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @internal */
+  constructor(
+    upgrader: Upgrader<never, never>,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    attachment: Attachment | undefined,
+  ) {
+    this.upgrader = upgrader;
+    this.request = request;
+    this.socket = socket;
+    this.#head = head;
+    this.#attachment = attachment;
+    (request as Marked<IncomingMessage>)[kPending] = this;
+    (socket as Marked<Duplex>)[kPending] = this;
+  }
+
+  /** The upgrade that this request waits for; `undefined` for an ordinary request, and once it was decided. */
+  static of(request: IncomingMessage): PendingUpgrade | undefined {
+    return (request as Marked<IncomingMessage>)[kPending];
+  }
+
+  /** Whether it was accepted, refused or passed on, or the client has gone. */
+  get decided(): boolean {
+    return this.#state !== 'pending' || this.#answering;
+  }
+
+  /** Fires when the client goes away or the handshake timed out; its `reason` has the code `CLIENT_GONE` or `HANDSHAKE_TIMEOUT`. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#goneBecause) this.#abort.abort(this.#goneBecause);
+    return this.#abort.signal;
+  }
+
+  /** Headers for the 101 response. */
+  get headers(): UpgradeHeaders {
+    this.#headers ??= new UpgradeHeaders();
+    return this.#headers;
+  }
+
+  /** Where the request was addressed and by whom; an adapter sets it to what its framework says. */
+  get site(): Site {
+    this.#site ??= this.upgrader.siteOf(this.request);
+    return this.#site;
+  }
+
+  set site(site: Site) {
+    this.#site = site;
+  }
+
+  /**
+   * A real `ServerResponse` on this socket, for a framework to work with: what is sent through it is the refusal, whole;
+   * what is only set on it, headers and cookies, goes onto the 101 if the upgrade is accepted.
+   */
+  get response(): ServerResponse {
+    this.#response ??= this.#createResponse();
+    return this.#response;
+  }
+
+  /**
+   * Guards the socket while the decision takes longer than the tick it came in.
+   * @param timeout in milliseconds; 0 waits for ever.
+   * @internal
+   */
+  guard(timeout: number): void {
+    this.socket.on('error', onError);
+    this.socket.on('close', onClose);
+    this.socket.on('end', onEnd);
+    this.socket.on('readable', onReadable);
+    if (timeout > 0) this.#timer = setTimeout(onTimeout, timeout, this);
+  }
+
+  /**
+   * Answers 101 and hands the socket to `ws`. Gives the connection, as a promise where a framework's response has to be
+   * finished first; `undefined` if the client has gone meanwhile. Throws `ALREADY_DECIDED`.
+   * @internal
+   */
+  accept(acceptor: Acceptor, subprotocol: string | undefined): MaybePromise<Connection<unknown> | undefined> {
+    if (this.#state === 'abandoned') return undefined;
+    this.#mustBePending();
+    if (this.#response) return this.#acceptWithResponse(acceptor, subprotocol, this.#response);
+    return this.#handOver(acceptor, subprotocol, []);
+  }
+
+  /** Answers with a whole HTTP response and ends the connection. Throws `ALREADY_DECIDED`. */
+  refuse(refusal: Refusal): void {
+    if (this.#state === 'abandoned') return;
+    this.#mustBePending();
+    if (this.#response) return refusal.sendThrough(this.#response);
+    this.#settle('refused');
+    this.#answer(refusal);
+  }
+
+  /** Leaves the request to the server's other `upgrade` listeners; 404 if there are none. Throws `ALREADY_DECIDED`. */
+  pass(): void {
+    if (this.#state === 'abandoned') return;
+    this.#mustBePending();
+    if (!this.#attachment || this.#attachment.alone) return this.refuse(notFound());
+    this.#dropResponse();
+    this.#settle('passed');
+    this.#attachment.leave(this.socket, () => this.#answer(notFound()));
+  }
+
+  /**
+   * The client is gone, or its time is up: nobody needs a decision any more.
+   * @internal
+   */
+  abandon(reason: DrawbridgeError, answer?: Refusal): void {
+    this.#dropResponse();
+    this.#settle('abandoned');
+    this.#goneBecause = reason;
+    if (answer) this.#answer(answer);
+    else endQuietly(this.socket);
+    this.#abort?.abort(reason);
+  }
+
+  /** Whether the application's own response has begun: then it is the answer, and the framework's to finish. */
+  get #answering(): boolean {
+    return this.#state === 'pending' && this.#response?.headersSent === true;
+  }
+
+  /** @internal */
+  abandonUnlessAnswering(reason: DrawbridgeError, answer?: Refusal): void {
+    if (!this.#answering) this.abandon(reason, answer);
+  }
+
+  #mustBePending(): void {
+    if (!this.decided) return;
+    const how = this.#answering ? 'answered by the application' : this.#state;
+    throw new DrawbridgeError('ALREADY_DECIDED', `This upgrade was ${how} already; decide it once.`);
+  }
+
+  #settle(state: State): void {
+    this.#state = state;
+    clearTimeout(this.#timer);
+    this.socket.off('error', onError);
+    this.socket.off('close', onClose);
+    this.socket.off('end', onEnd);
+    this.socket.off('readable', onReadable);
+    (this.request as Marked<IncomingMessage>)[kPending] = undefined;
+    (this.socket as Marked<Duplex>)[kPending] = undefined;
+  }
+
+  #answer(refusal: Refusal): void {
+    this.socket.end(refusal.serialize({ withBody: this.request.method !== 'HEAD' }));
+    linger(this.socket);
+  }
+
+  #handOver(
+    acceptor: Acceptor,
+    subprotocol: string | undefined,
+    responseHeaders: readonly string[],
+  ): Connection<unknown> | undefined {
+    this.#settle('accepted');
+    const lines = this.#headers ? [...responseHeaders, ...this.#headers.lines()] : responseHeaders;
+    return acceptor.accept(this.request, this.socket, this.#head, subprotocol, lines);
+  }
+
+  /**
+   * Finishes the framework's response as a 101, so that everything which waits for its head or its end (sessions that
+   * are saved, cookies, logs) does its work once; the bytes go nowhere, its headers go onto the 101 that `ws` writes.
+   */
+  async #acceptWithResponse(
+    acceptor: Acceptor,
+    subprotocol: string | undefined,
+    response: ServerResponse,
+  ): Promise<Connection<unknown> | undefined> {
+    this.#state = 'accepting';
+    response.detachSocket(this.socket as never);
+    response.assignSocket(new Nowhere() as never);
+    response.statusCode = 101;
+    await new Promise<void>((resolve) => {
+      response.once('finish', resolve);
+      response.end();
+    });
+    if (this.#state !== 'accepting') return undefined;
+    return this.#handOver(acceptor, subprotocol, responseLines(response));
+  }
+
+  #createResponse(): ServerResponse {
+    const response = new ServerResponse(this.request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(this.socket as never);
+    response.once('finish', () => {
+      if (this.#state !== 'pending') return;
+      this.#settle('refused');
+      response.detachSocket(this.socket as never);
+      this.socket.end();
+      linger(this.socket);
+    });
+    return response;
+  }
+
+  #dropResponse(): void {
+    if (this.#response?.socket === this.socket) this.#response.detachSocket(this.socket as never);
+  }
+}
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** Takes the bytes of a response that is only made for its headers. */
+class Nowhere extends Writable {
+  override _write(_chunk: unknown, _encoding: unknown, done: () => void): void {
+    done();
+  }
+}
+
+export function notFound(): Refusal {
+  return new Refusal(404, { code: 'NO_ROUTE', body: 'There is no WebSocket here.' });
+}
+
+// The listeners of every guarded socket: shared, for a server has many of them at a time.
+
+function onError(this: Marked<Duplex>, cause: Error): void {
+  this[kPending]?.abandon(gone(cause));
+}
+
+function onClose(this: Marked<Duplex>): void {
+  this[kPending]?.abandon(gone());
+}
+
+/** Half-closed: no WebSocket can come of it, but an answer that is on its way may still be read. */
+function onEnd(this: Marked<Duplex>): void {
+  this[kPending]?.abandonUnlessAnswering(gone());
+}
+
+/** Lets the end of the stream be noticed without taking a byte from whoever comes next. */
+function onReadable(this: Duplex): void {
+  if (this.readableLength === 0) this.read(0);
+}
+
+function onTimeout(upgrade: PendingUpgrade): void {
+  const reason = 'The handshake was not decided in time.';
+  upgrade.abandonUnlessAnswering(
+    new DrawbridgeError('HANDSHAKE_TIMEOUT', `${reason} Answer sooner, or raise handshakeTimeout.`),
+    new Refusal(408, { code: 'HANDSHAKE_TIMEOUT', body: reason }),
+  );
+}
+
+function gone(cause?: Error): DrawbridgeError {
+  return new DrawbridgeError(
+    'CLIENT_GONE',
+    'The client went away before the handshake was done; stop working for it.',
+    { cause },
+  );
+}
+
+/** The socket may have more to report (a reset after its end); it must not be the process that hears it. */
+function endQuietly(socket: Duplex): void {
+  socket.on('error', ignore);
+  socket.destroy();
+}
+
+/**
+ * Lets the client read the answer: what it still sends is thrown away, for unread bytes would turn the close into a reset
+ * that can overtake the answer (RFC 9112 section 9.6).
+ */
+function linger(socket: Duplex): void {
+  socket.on('error', ignore);
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER);
+  socket.once('close', () => clearTimeout(timer));
+}
+
+/** The listener without which a socket's 'error' would end the process. */
+export function ignore(): void {}

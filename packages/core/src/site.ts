@@ -1,0 +1,72 @@
+import type { IncomingMessage } from 'node:http';
+import proxyAddr from 'proxy-addr';
+import { DrawbridgeError } from './errors.js';
+
+/**
+ * Which proxies in front of this server are believed when they say who the client is and how it came (the semantics of
+ * Express's `trust proxy`): `true` all, a number of hops, addresses and ranges ("loopback", "10.0.0.0/8"), or a function.
+ */
+export type TrustProxy = boolean | number | string | readonly string[] | ((address: string, hop: number) => boolean);
+
+/** Where the request was addressed and by whom, as far as this server and the proxies it trusts know. */
+export interface Site {
+  /** The Host that the client named, with its port if it wrote one. */
+  readonly host: string;
+  /** `undefined`: a plain socket, which a TLS terminator that nobody told us about may stand in front of. */
+  readonly scheme: 'http' | 'https' | undefined;
+  /** The client's address; that of the nearest untrusted hop. */
+  readonly address: string;
+}
+
+export type SiteOf = (request: IncomingMessage) => Site;
+
+/** Compiles `trustProxy` once. Throws `INVALID_OPTION` for an address that is none. */
+export function compileSite(trustProxy: TrustProxy): SiteOf {
+  if (trustProxy === false) return directSite;
+  const trust = compileTrust(trustProxy);
+  return (request) => {
+    const direct = directSite(request);
+    if (!trust(direct.address, 0)) return direct;
+    return {
+      host: first(request.headers['x-forwarded-host']) ?? direct.host,
+      scheme: forwardedScheme(request) ?? direct.scheme,
+      address: proxyAddr(request, trust),
+    };
+  };
+}
+
+function compileTrust(trustProxy: Exclude<TrustProxy, false>): (address: string, hop: number) => boolean {
+  if (trustProxy === true) return () => true;
+  if (typeof trustProxy === 'function') return trustProxy;
+  if (typeof trustProxy === 'number') return (_address, hop) => hop < trustProxy;
+  const addresses = typeof trustProxy === 'string' ? trustProxy.split(',').map((one) => one.trim()) : [...trustProxy];
+  try {
+    return proxyAddr.compile(addresses);
+  } catch (cause) {
+    throw new DrawbridgeError(
+      'INVALID_OPTION',
+      `trustProxy: ${(cause as Error).message}; give addresses, ranges, or a number of hops.`,
+      { cause },
+    );
+  }
+}
+
+function directSite(request: IncomingMessage): Site {
+  return {
+    host: request.headers.host ?? '',
+    scheme: 'encrypted' in request.socket ? 'https' : undefined,
+    address: request.socket.remoteAddress ?? '',
+  };
+}
+
+function forwardedScheme(request: IncomingMessage): Site['scheme'] {
+  const scheme = first(request.headers['x-forwarded-proto'])?.toLowerCase();
+  if (scheme === 'https' || scheme === 'wss') return 'https';
+  return scheme === 'http' || scheme === 'ws' ? 'http' : undefined;
+}
+
+/** The first of the values that a chain of proxies has added to. */
+function first(field: string | string[] | undefined): string | undefined {
+  const text = Array.isArray(field) ? field[0] : field;
+  return text?.split(',', 1)[0]?.trim() || undefined;
+}
