@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { serveAsOrdinaryRequest } from './foreign-protocol.js';
 import { asksForWebSocket } from './handshake.js';
 import { ignore, type PendingUpgrade } from './pending.js';
+import { afterEarlierResponses } from './pipelining.js';
 import type { Refusal } from './refusal.js';
 
 /** Lets a framework decide an upgrade: its router and middleware end in accept, refuse or pass. */
@@ -19,14 +20,14 @@ interface Gate {
 
 /** One server that an Upgrader listens on, beside whoever else listens there. */
 export class Attachment {
-  readonly server: Server;
   readonly dispatch: Dispatch | undefined;
+  readonly #server: Server;
   readonly #gate: Gate;
   readonly #unclaimedTimeout: number;
 
   constructor(server: Server, gate: Gate, dispatch: Dispatch | undefined, unclaimedTimeout: number) {
-    this.server = server;
     this.dispatch = dispatch;
+    this.#server = server;
     this.#gate = gate;
     this.#unclaimedTimeout = unclaimedTimeout;
     // First in line, whenever it was attached: so the others' marks on a socket can be told from what was there before.
@@ -35,8 +36,8 @@ export class Attachment {
   }
 
   detach(): void {
-    this.server.off('upgrade', this.#onUpgrade);
-    this.server.off('request', this.#onRequest);
+    this.#server.off('upgrade', this.#onUpgrade);
+    this.#server.off('request', this.#onRequest);
   }
 
   /**
@@ -53,33 +54,38 @@ export class Attachment {
 
   /** Whether nobody else listens for this server's upgrades. */
   get alone(): boolean {
-    return this.server.listenerCount('upgrade') <= 1;
+    return this.#server.listenerCount('upgrade') <= 1;
   }
 
   #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (!this.#gate.shouldHandle(request)) return;
-    if (!asksForWebSocket(request)) {
-      return this.leave(socket, () => serveAsOrdinaryRequest(this.server, request, socket, head));
-    }
-    if (this.alone || this.#gate.claims(request)) return this.#gate.receive(request, socket, head, this);
-    if (!this.dispatch) return this.leave(socket, () => this.#gate.receive(request, socket, head, this));
-    this.#yieldTurn(request, socket, head);
+    afterEarlierResponses(socket, () => this.#route(request, socket, head));
   };
 
+  #route(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const receive = (): void => this.#gate.receive(request, socket, head, this);
+    if (!asksForWebSocket(request)) {
+      return this.leave(socket, () => serveAsOrdinaryRequest(this.#server, request, socket, head));
+    }
+    if (!this.#gate.shouldHandle(request)) return this.leave(socket, receive);
+    if (this.alone || this.#gate.claims(request)) return receive();
+    if (!this.dispatch) return this.leave(socket, receive);
+    this.#yieldTurn(socket, receive);
+  }
+
   /** Whether a framework has a route can only be told by running it, so the others, who know at once, go first. */
-  #yieldTurn(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #yieldTurn(socket: Duplex, proceed: () => void): void {
     socket.on('error', ignore);
     const before = new Footprint(socket);
     setImmediate(() => {
       if (!before.isLast()) return;
       socket.off('error', ignore);
-      this.#gate.receive(request, socket, head, this);
+      proceed();
     });
   }
 
   /** A server that has nobody for ordinary requests would leave them without an answer. */
   #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (this.server.listenerCount('request') > 1) return;
+    if (this.#server.listenerCount('request') > 1) return;
     this.#gate.answerOrdinary(request).sendThrough(response);
   };
 }

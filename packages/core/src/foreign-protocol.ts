@@ -1,14 +1,34 @@
-import type { IncomingMessage, Server } from 'node:http';
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /**
  * Serves a request that asks for another protocol than WebSocket (h2c from curl or Java's HttpClient) as the ordinary HTTP
  * request that it also is (RFC 9110 section 7.8). Node has stopped parsing the connection at this request, so its head is
  * put back in front of what follows, without the wish to upgrade, and the server takes the connection up anew: body,
- * keep-alive and all. (Node 24.9 can be told beforehand by `shouldUpgradeCallback`; this way holds on every version.)
+ * keep-alive and all. (`shouldUpgradeCallback` of Node 24.9 is no substitute: where it says no, bytes that came in one
+ * packet behind the body are lost.)
  */
 export function serveAsOrdinaryRequest(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  if (!request.complete || request.readableLength > 0) return serveBeforeRest(server, request, socket);
   socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
+  takeUpAnew(server, socket);
+}
+
+/** Since Node 26 the body stays with the request, and the socket gives only what comes behind it. */
+function serveBeforeRest(server: Server, request: IncomingMessage, socket: Duplex): void {
+  const response = new ServerResponse(request);
+  response.assignSocket(socket as Socket);
+  response.once('finish', () => {
+    response.detachSocket(socket as Socket);
+    if (!response.shouldKeepAlive) return socket.end();
+    request.resume();
+    takeUpAnew(server, socket);
+  });
+  server.emit('request', request, response);
+}
+
+function takeUpAnew(server: Server, socket: Duplex): void {
   server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);
 }
 

@@ -5,6 +5,7 @@ import type { Connection } from './connection.js';
 import { DrawbridgeError } from './errors.js';
 import { asksForWebSocket, checkHandshake, upgradeRequired } from './handshake.js';
 import { notFound, PendingUpgrade } from './pending.js';
+import { afterEarlierResponses } from './pipelining.js';
 import { Refusal } from './refusal.js';
 import { type Handler, Route, type RouteOptions } from './route.js';
 import { type PathParams, type Query, Router, type RouterOptions } from './router.js';
@@ -132,7 +133,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
 
   /** Takes an upgrade from a listener of your own: it is decided here, whatever it is. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#receive(request, socket, head, undefined);
+    afterEarlierResponses(socket, () => this.#receive(request, socket, head, undefined));
   }
 
   /**
