@@ -1,0 +1,150 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { Newcomer, run, snippetsOf } from './newcomer.js';
+
+const require = createRequire(import.meta.url);
+const exported = { core: 'Upgrader', express: 'websocket', fastify: 'default' };
+const packages = Object.keys(exported) as (keyof typeof exported)[];
+
+const snippets = await snippetsOf('README.md');
+const strict = { strict: true, skipLibCheck: false, module: 'nodenext', target: 'es2023' };
+
+/** Preloaded into a program, tells the test on which port it has come to listen. */
+const reportPort = `
+import { Server } from 'node:net';
+const { listen } = Server.prototype;
+Server.prototype.listen = function (...args) {
+  this.once('listening', () => process.send(this.address().port));
+  return listen.apply(this, args);
+};
+`;
+
+let newcomer: Newcomer;
+
+beforeAll(async () => {
+  newcomer = await Newcomer.install();
+});
+
+afterAll(() => newcomer?.leave());
+
+describe.each(packages)('the packed @drawbridge/%s', (name) => {
+  const tarball = () => newcomer.tarballs.get(`@drawbridge/${name}`) as string;
+
+  it('holds its build, its sources, its README and its licence, and nothing else', async () => {
+    const { stdout } = await run('tar', ['-tzf', tarball()]);
+    const entries = stdout
+      .trim()
+      .split('\n')
+      .map((entry) => entry.replace(/^package\//, ''));
+    const needed = ['package.json', 'README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts', 'src/index.ts'];
+    expect(entries).toEqual(expect.arrayContaining(needed));
+    expect(entries.filter((entry) => !needed.includes(entry) && !/^(dist|src)\/./.test(entry))).toEqual([]);
+  });
+
+  it('satisfies publint', async () => {
+    const { buffer } = new Uint8Array(await readFile(tarball()));
+    const { messages, pkg } = await publint({ pack: { tarball: buffer } });
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+  });
+
+  it('satisfies Are the Types Wrong', async () => {
+    const attw = join(dirname(require.resolve('@arethetypeswrong/cli/package.json')), 'dist/index.js');
+    // It exits with 1, and so rejects here, on a problem that matters to ES modules and those who require() them.
+    const { stdout } = await run(process.execPath, [attw, tarball(), '--profile', 'esm-only', '--format', 'json']);
+    expect(JSON.parse(stdout).analysis.types).toEqual({ kind: 'included' });
+  });
+
+  it('is imported by an ES module and required by a CommonJS one, without a warning', async () => {
+    await newcomer.write(
+      'im.mjs',
+      `import * as ours from '@drawbridge/${name}'; console.log(typeof ours.${exported[name]});`,
+    );
+    await newcomer.write(
+      're.cjs',
+      `const ours = require('@drawbridge/${name}'); console.log(typeof ours.${exported[name]});`,
+    );
+    for (const file of ['im.mjs', 're.cjs']) {
+      const outcome = await run(process.execPath, [file], { cwd: newcomer.folder });
+      expect({ file, ...outcome }).toEqual({ file, stdout: 'function\n', stderr: '' });
+    }
+  });
+});
+
+describe('a project that uses them', () => {
+  beforeAll(async () => {
+    await newcomer.write('tsconfig.json', JSON.stringify({ compilerOptions: { ...strict, outDir: 'built' } }));
+    await newcomer.write('commonjs.cts', "import core = require('@drawbridge/core');\nnew core.Upgrader().close();\n");
+    await newcomer.write('report-port.mjs', reportPort);
+    for (const { heading, code } of snippets) await newcomer.write(`${heading}.ts`, code.replace('8080', '0'));
+    for (const name of packages) {
+      const [snippet] = await snippetsOf('packages', name, 'README.md');
+      await newcomer.write(`package-${name}.ts`, snippet?.code as string);
+    }
+  });
+
+  it.each(['typescript', 'typescript5'])('is typed strictly by %s, declaration files and all', async (typescript) => {
+    await newcomer.compile(typescript);
+  });
+
+  describe.each(snippets)("the README's program for $heading", ({ heading }) => {
+    let program: ChildProcess;
+    let host: string;
+
+    beforeAll(async () => {
+      program = fork(newcomer.path('built', `${heading}.js`), {
+        execArgv: ['--import', newcomer.path('report-port.mjs')],
+      });
+      const gone = once(program, 'exit').then(([code]) => Promise.reject(new Error(`It ended with ${code}.`)));
+      const [port] = await Promise.race([once(program, 'message'), gone]);
+      host = `localhost:${port}`;
+    });
+
+    afterAll(() => program?.kill('SIGKILL'));
+
+    it('answers HTTP', async () => {
+      const response = await fetch(`http://${host}/`);
+      expect([response.status, await response.text()]).toEqual([200, 'hello\n']);
+    });
+
+    it('speaks WebSocket', async () => {
+      const client = new WebSocket(`ws://${host}/rooms/lobby`, ['v0.chat', 'v1.chat'], { origin: `http://${host}` });
+      await once(client, 'open');
+      client.send('good evening');
+      const [answer] = await once(client, 'message');
+      expect([client.protocol, String(answer)]).toEqual(['v1.chat', 'lobby: good evening']);
+      client.terminate();
+    });
+
+    it('refuses with the answer of the application', async () => {
+      expect(await refusal(new WebSocket(`ws://${host}/rooms/cellar`))).toEqual([404, 'No such room.']);
+    });
+
+    it("refuses another site's page", async () => {
+      const [status] = await refusal(new WebSocket(`ws://${host}/rooms/lobby`, { origin: 'https://evil.example' }));
+      expect(status).toBe(403);
+    });
+
+    it('closes its connections and ends on SIGTERM', async () => {
+      const client = new WebSocket(`ws://${host}/rooms/lobby`);
+      await once(client, 'open');
+      const ended = [once(client, 'close'), once(program, 'exit')];
+      program.kill('SIGTERM');
+      const [[closeCode], [exitCode]] = await Promise.all(ended);
+      expect({ closeCode, exitCode }).toEqual({ closeCode: 1001, exitCode: 0 });
+    });
+  });
+});
+
+async function refusal(client: WebSocket): Promise<[status: number | undefined, body: string]> {
+  const [, response]: [ClientRequest, IncomingMessage] = (await once(client, 'unexpected-response')) as never;
+  return [response.statusCode, await text(response)];
+}
