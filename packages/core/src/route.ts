@@ -20,7 +20,8 @@ export interface UpgradeContext {
 /** Options of one route; the same on the Upgrader are the defaults of all its routes. */
 export interface RouteOptions<Data = undefined, Request extends object = IncomingMessage> {
   /** Which pages may connect. Default `sameOrigin()`. */
-  checkOrigin?: CheckOrigin<Request>;
+  // Not inferred from here: a policy for any request whatever must not make the other options' request an `object`.
+  checkOrigin?: CheckOrigin<NoInfer<Request>>;
   /** Which subprotocol to speak. Default: none. */
   subprotocols?: Subprotocols<Request>;
   /**
