@@ -136,9 +136,10 @@ describe('a project that uses them', () => {
     it('closes its connections and ends on SIGTERM', async () => {
       const client = new WebSocket(`ws://${host}/rooms/lobby`);
       await once(client, 'open');
-      const ended = [once(client, 'close'), once(program, 'exit')];
+      const closed = once(client, 'close');
+      const exited = once(program, 'exit');
       program.kill('SIGTERM');
-      const [[closeCode], [exitCode]] = await Promise.all(ended);
+      const [[closeCode], [exitCode]] = await Promise.all([closed, exited]);
       expect({ closeCode, exitCode }).toEqual({ closeCode: 1001, exitCode: 0 });
     });
   });
