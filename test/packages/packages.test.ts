@@ -89,10 +89,11 @@ describe('a project that uses them', () => {
       const [snippet] = await snippetsOf('packages', name, 'README.md');
       await newcomer.write(`package-${name}.ts`, snippet?.code as string);
     }
+    await newcomer.compile('typescript');
   });
 
-  it.each(['typescript', 'typescript5'])('is typed strictly by %s, declaration files and all', async (typescript) => {
-    await newcomer.compile(typescript);
+  it('is typed by TypeScript 5 too', async () => {
+    await newcomer.compile('typescript5');
   });
 
   describe.each(snippets)("the README's program for $heading", ({ heading }) => {
