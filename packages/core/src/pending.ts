@@ -27,6 +27,12 @@ export class PendingUpgrade {
   readonly upgrader: Upgrader<never, never>;
   readonly request: IncomingMessage;
   readonly socket: Duplex;
+  /**
+   * How a framework finishes its response as the 101, where that is more than `response.end()`: so that all it does at the
+   * end of a response is done for this one too. What it answers instead of the 101 is the refusal.
+   * @internal
+   */
+  finishResponse: (() => void) | undefined;
   readonly #head: Buffer;
   readonly #attachment: Attachment | undefined;
   #state: State = 'pending';
@@ -155,7 +161,8 @@ export class PendingUpgrade {
 
   /** Whether the application's own response has begun: then it is the answer, and the framework's to finish. */
   get #answering(): boolean {
-    return this.#state === 'pending' && this.#response?.headersSent === true;
+    if (this.#state !== 'pending' && this.#state !== 'accepting') return false;
+    return this.#response?.headersSent === true && this.#response.statusCode !== 101;
   }
 
   /** @internal */
@@ -197,7 +204,8 @@ export class PendingUpgrade {
 
   /**
    * Finishes the framework's response as a 101, so that everything which waits for its head or its end (sessions that
-   * are saved, cookies, logs) does its work once; the bytes go nowhere, its headers go onto the 101 that `ws` writes.
+   * are saved, cookies, logs) does its work once; the bytes go nowhere, its headers go onto the 101 that `ws` writes. Where
+   * that work fails, and the framework answers something else, that is sent, and is the refusal.
    */
   async #acceptWithResponse(
     acceptor: Acceptor,
@@ -206,28 +214,35 @@ export class PendingUpgrade {
   ): Promise<Connection<unknown> | undefined> {
     this.#state = 'accepting';
     response.detachSocket(this.socket as never);
-    response.assignSocket(new Nowhere() as never);
+    response.assignSocket(new Sieve(response, this.socket) as never);
     response.statusCode = 101;
     await new Promise<void>((resolve) => {
       response.once('finish', resolve);
-      response.end();
+      if (this.finishResponse) this.finishResponse();
+      else response.end();
     });
     if (this.#state !== 'accepting') return undefined;
+    if (response.statusCode !== 101) return this.#endRefused();
     return this.#handOver(acceptor, subprotocol, responseLines(response));
   }
 
   #createResponse(): ServerResponse {
     const response = new ServerResponse(this.request);
-    response.shouldKeepAlive = false;
+    // Set, not implied: a response that has a header of its own lets those be read which `writeHead` is given.
+    response.setHeader('Connection', 'close');
     response.assignSocket(this.socket as never);
     response.once('finish', () => {
       if (this.#state !== 'pending') return;
-      this.#settle('refused');
       response.detachSocket(this.socket as never);
-      this.socket.end();
-      linger(this.socket);
+      this.#endRefused();
     });
     return response;
+  }
+
+  #endRefused(): undefined {
+    this.#settle('refused');
+    this.socket.end();
+    linger(this.socket);
   }
 
   #dropResponse(): void {
@@ -237,10 +252,20 @@ export class PendingUpgrade {
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** Takes the bytes of a response that is only made for its headers. */
-class Nowhere extends Writable {
-  override _write(_chunk: unknown, _encoding: unknown, done: () => void): void {
-    done();
+/** Keeps back a 101, which is only made for its headers, and lets any other response through. */
+class Sieve extends Writable {
+  readonly #response: ServerResponse;
+  readonly #socket: Duplex;
+
+  constructor(response: ServerResponse, socket: Duplex) {
+    super({ decodeStrings: false });
+    this.#response = response;
+    this.#socket = socket;
+  }
+
+  override _write(chunk: string | Buffer, encoding: BufferEncoding, done: () => void): void {
+    if (this.#response.statusCode === 101) return done();
+    this.#socket.write(chunk, encoding, () => done());
   }
 }
 
