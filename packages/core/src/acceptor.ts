@@ -1,11 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type PerMessageDeflateOptions, type WebSocket, WebSocketServer } from 'ws';
-import { Connection } from './connection.js';
+import { Connection, type Life } from './connection.js';
 
 export interface AcceptorOptions {
   maxPayload: number;
+  maxFragments: number;
+  maxBufferedChunks: number;
   perMessageDeflate: boolean | PerMessageDeflateOptions;
+  /** `ws` gives its options to the connection that it makes, and so hands this on. */
+  life: Life;
 }
 
 /** What `ws` looks at of a request. It checks the handshake anew, so it is shown one in the one form that it knows. */
@@ -30,7 +34,7 @@ export class Acceptor {
       ...options,
       noServer: true,
       clientTracking: false,
-      WebSocket: Connection as typeof WebSocket,
+      WebSocket: Connection as unknown as typeof WebSocket,
     });
     this.#server.on('headers', addExtraLines as never);
   }
@@ -58,6 +62,7 @@ export class Acceptor {
     let connection: Connection<unknown> | undefined;
     this.#server.handleUpgrade(handshake as unknown as IncomingMessage, socket, head, (accepted) => {
       connection = accepted as Connection<unknown>;
+      connection.begin(socket, request);
     });
     return connection;
   }

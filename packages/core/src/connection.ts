@@ -1,7 +1,493 @@
-import { WebSocket } from 'ws';
+import { EventEmitter } from 'node:events';
+import type { ClientRequestArgs, IncomingMessage } from 'node:http';
+import type { Duplex, DuplexOptions } from 'node:stream';
+import { type ClientOptions, createWebSocketStream, WebSocket } from 'ws';
+import { type CloseInfo, ConnectionClosed, isNormalClose } from './closing.js';
+import { DrawbridgeError } from './errors.js';
+import { guard, showOwnListeners } from './guarded-listener.js';
+import type { HeartbeatTimes } from './heartbeat.js';
+import { Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
+import { gateInflation } from './inflation.js';
 
-/** An accepted WebSocket: everything that `ws`'s `WebSocket` is and does, and `data`. */
+/** What happens to a client that does not read while more than `maxBufferedAmount` waits for it. */
+export type SlowConsumerPolicy = 'close' | 'terminate' | 'pause';
+
+/** What a connection is told by its route: shared by all connections of it. */
+export interface Life {
+  /** The path of the route, as it was declared; `undefined` where a framework has routed. */
+  readonly path: string | undefined;
+  readonly maxQueuedMessages: number;
+  readonly maxQueuedBytes: number;
+  readonly maxBufferedAmount: number;
+  readonly slowConsumer: SlowConsumerPolicy;
+  readonly heartbeat: HeartbeatTimes | undefined;
+  readonly idleTimeout: number;
+  onError(error: unknown, connection: Connection<unknown>): void;
+  onClose(connection: Connection<unknown>, info: CloseInfo): void;
+}
+
+/** Below this many bytes waiting to be sent, `drained()` resolves. */
+const HIGH_WATER_MARK = 64 * 1024;
+
+/** How long a slow consumer has to take notice of its 1013 before it is terminated, in milliseconds. */
+const SLOW_CONSUMER_GRACE = 5_000;
+
+/** With the policy `pause` the producer is trusted to wait; at this many times `maxBufferedAmount` it evidently does not. */
+const HARD_CAP = 4;
+
+/** Close codes of our own (RFC 6455 section 7.4.2): 4000 + the HTTP status that says it. */
+const IDLE = 4408;
+
+/** By it an EventEmitter knows that it shall catch what async listeners reject with; `ws` gives no other way to say so. */
+const kCapture = Object.getOwnPropertySymbols(new EventEmitter({ captureRejections: true })).find(
+  (symbol) => symbol.description === 'kCapture',
+) as symbol;
+
+/**
+ * An open WebSocket: everything that `ws`'s `WebSocket` is and does, and beside it messages that wait until they are asked
+ * for, backpressure both ways, and an end that everything can be hung on.
+ *
+ * A connection has one kind of consumer: `message` listeners (with `onmessage` and `stream()`), or the loop and `receive()`.
+ * Until the first of them is there, messages wait; the queue is bounded, and a full queue stops reading from the client.
+ *
+ * @example
+ * for await (const message of socket) {            // text is a string, binary a Buffer
+ *   socket.send(message);
+ *   await socket.drained();                         // do not outrun a slow reader
+ * }
+ */
 export class Connection<Data = undefined> extends WebSocket {
   /** What the route's `beforeUpgrade` returned. */
   data!: Data;
+  /** Messages received so far. */
+  messagesIn = 0;
+  /** Messages sent so far. */
+  messagesOut = 0;
+  readonly #life: Life;
+  readonly #openedAt = performance.now();
+  #transport: Transport | undefined;
+  /** Weak: a request is larger than all else that an idle connection consists of, and most handlers are done with it soon. */
+  #request: WeakRef<IncomingMessage> | undefined;
+  #inbox: Inbox | undefined;
+  #pulled = false;
+  #paused = false;
+  #held = false;
+  #whenReleased: (() => void) | undefined;
+  #end: CloseInfo | undefined;
+  #ending: { promise: Promise<CloseInfo>; resolve: (info: CloseInfo) => void } | undefined;
+  #abort: AbortController | undefined;
+  #drainWaiters: Set<(error: Error) => void> | undefined;
+  #seenAt = this.#openedAt;
+  #activeAt = this.#openedAt;
+  #pingedAt = 0;
+  #bytesSeen = 0;
+  #bytesFlushed = 0;
+  #backlog = 0;
+  #messagesSeen = 0;
+
+  /** @internal Made by an accepted upgrade, or by `dial`. */
+  constructor(address: string | URL | null, protocols: string | string[] | undefined, options: ConnectionOptions) {
+    super(address as string, protocols, options);
+    this.#life = options.life;
+    (this as Record<symbol, unknown>)[kCapture] = true;
+  }
+
+  static {
+    showOwnListeners(Connection.prototype);
+    // A listener for 'message' is a consumer. The three ways to add one are ws's (Node's), with their types.
+    for (const name of ['on', 'addListener', 'prependListener'] as const) {
+      const add = WebSocket.prototype[name] as (event: string | symbol, listener: unknown) => Connection;
+      Object.defineProperty(Connection.prototype, name, {
+        configurable: true,
+        writable: true,
+        value(this: Connection, event: string | symbol, listener: unknown): Connection {
+          if (event === 'message') this.#becomeHeard();
+          return add.call(this, event, listener);
+        },
+      });
+    }
+  }
+
+  /** The path of the route that this connection came by, as it was declared; `undefined` where a framework has routed. */
+  get path(): string | undefined {
+    return this.#life.path;
+  }
+
+  /** The request it came by, for as long as somebody keeps it: the handler that was given it, or a closure of it. */
+  get request(): IncomingMessage | undefined {
+    return this.#request?.deref();
+  }
+
+  /** For how long it has been (or had been) open, in milliseconds. */
+  get duration(): number {
+    return performance.now() - this.#openedAt;
+  }
+
+  /** Resolves when the connection has ended; never rejects. */
+  get closed(): Promise<CloseInfo> {
+    if (this.#end) return Promise.resolve(this.#end);
+    if (!this.#ending) {
+      let resolve: (info: CloseInfo) => void = () => {};
+      const promise = new Promise<CloseInfo>((done) => {
+        resolve = done;
+      });
+      this.#ending = { promise, resolve };
+    }
+    return this.#ending.promise;
+  }
+
+  /**
+   * Fires when the connection has ended, with a `ConnectionClosed` as its reason: hand it to `fetch`, timers and database
+   * calls whose result nobody would receive.
+   */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#end) this.#abort.abort(new ConnectionClosed(this.#end));
+    return this.#abort.signal;
+  }
+
+  /**
+   * The next message. Calls that wait are served in their order. Rejects with `ConnectionClosed` when there is no next one,
+   * with `RECEIVE_TIMEOUT` or the signal's reason when told to stop waiting, with `CONSUMER_CONFLICT` beside a `message`
+   * listener.
+   */
+  receive(options?: ReceiveOptions): Promise<Message> {
+    return this.#next(options).then(toMessage);
+  }
+
+  /** The next message, parsed. Rejects as `receive` does, and with `INVALID_JSON` for what is none; the connection stays open. */
+  async receiveJSON<Value = unknown>(options?: ReceiveOptions): Promise<Value> {
+    const text = String(await this.receive(options));
+    try {
+      return JSON.parse(text) as Value;
+    } catch (cause) {
+      throw new DrawbridgeError('INVALID_JSON', 'The message is not JSON; tell the client, or close with 1007.', {
+        cause,
+      });
+    }
+  }
+
+  /** Sends a value as JSON text. Throws `INVALID_JSON` for one that has no JSON form, such as `undefined` or a cycle. */
+  sendJSON(value: unknown, done?: (error?: Error) => void): void {
+    let text: string | undefined;
+    let cause: unknown;
+    try {
+      text = JSON.stringify(value);
+    } catch (error) {
+      cause = error;
+    }
+    if (text === undefined) {
+      throw new DrawbridgeError('INVALID_JSON', 'This value has no JSON form; send plain data without cycles.', {
+        cause,
+      });
+    }
+    this.send(text, done);
+  }
+
+  /**
+   * The messages, one at a time and in order. Ends at a normal close (1000, 1001, 1005) and throws `ConnectionClosed` at any
+   * other. Leaving the loop neither closes the connection nor loses what comes later. Throws `CONSUMER_CONFLICT`.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    this.#becomePulled();
+    const step = (raw: RawMessage): IteratorResult<Message> => ({ done: false, value: toMessage(raw) });
+    const last = (error: unknown): IteratorResult<Message> => {
+      if (error instanceof ConnectionClosed && isNormalClose(error.code)) return { done: true, value: undefined };
+      throw error;
+    };
+    return {
+      next: () => this.#next().then(step, last),
+      return: () => Promise.resolve({ done: true, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /**
+   * Resolves when what waits to be sent has fallen below 64 KiB; at once if it is. Rejects with `ConnectionClosed`.
+   * Awaiting it after each `send` keeps the memory of a producer bounded.
+   */
+  drained(): Promise<void> {
+    if (this.#end) return Promise.reject(new ConnectionClosed(this.#end));
+    const enough = Math.min(HIGH_WATER_MARK, this.#life.maxBufferedAmount / 2);
+    if (this.bufferedAmount < enough) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const transport = this.#transport;
+      const look = (): void => {
+        if (this.bufferedAmount >= enough) return wait();
+        this.#drainWaiters?.delete(reject);
+        resolve();
+      };
+      // What is still being compressed is not in the socket yet, so the socket has no 'drain' to announce for it.
+      const wait = (): void => void (transport?.writableNeedDrain ? transport.once('drain', look) : setImmediate(look));
+      this.#drainWaiters ??= new Set();
+      this.#drainWaiters.add(reject);
+      wait();
+    });
+  }
+
+  /** The connection as a Duplex with backpressure both ways (`ws`'s `createWebSocketStream`). It is a `message` listener. */
+  stream(options?: DuplexOptions): Duplex {
+    return createWebSocketStream(this, options);
+  }
+
+  override send(data: Sendable, done?: (error?: Error) => void): void;
+  override send(data: Sendable, options: SendOptions, done?: (error?: Error) => void): void;
+  override send(
+    data: Sendable,
+    options?: SendOptions | ((error?: Error) => void),
+    done?: (error?: Error) => void,
+  ): void {
+    super.send(data, options as SendOptions, done);
+    this.messagesOut++;
+    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+  }
+
+  override pause(): void {
+    this.#paused = true;
+    super.pause();
+  }
+
+  override resume(): void {
+    this.#paused = false;
+    if (this.#inbox?.length) process.nextTick(flush, this);
+    if (!this.#held) super.resume();
+  }
+
+  /** What a listener throws ends its own connection and nothing else; an 'error' that nobody hears ends nothing at all. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    switch (event) {
+      case 'message':
+        return this.#onMessage(args[0], args[1] as boolean);
+      case 'close':
+        this.#onClose(args[0] as number, args[1] as Buffer);
+        return this.#emitGuarded(event, args);
+      case 'error':
+        return this.listenerCount('error') > 0 && this.#emitGuarded(event, args);
+      case 'ping':
+      case 'pong':
+      case 'open':
+        return this.#emitGuarded(event, args);
+      default:
+        return super.emit(event, ...args);
+    }
+  }
+
+  /** What an async listener rejects with. */
+  [Symbol.for('nodejs.rejection')](error: unknown): void {
+    this.fail(error);
+  }
+
+  // What follows is for ws's own `addEventListener`, whose wrapper hides a listener's promise from the emitter.
+
+  override addEventListener(type: string, listener: unknown, options?: object): void {
+    super.addEventListener(type as 'message', guard(listener) as () => void, options);
+  }
+
+  override removeEventListener(type: string, listener: unknown): void {
+    super.removeEventListener(type as 'message', guard(listener) as () => void);
+  }
+
+  /**
+   * The application failed at this connection: it is told, and the client gets 1011. That the connection has ended is no
+   * failure, so what rejects for that reason is not reported.
+   * @internal
+   */
+  fail(error: unknown): void {
+    if (error instanceof ConnectionClosed && this.readyState !== WebSocket.OPEN) return;
+    this.#life.onError(error, this as Connection<unknown>);
+    if (this.readyState === WebSocket.OPEN) this.close(1011);
+  }
+
+  /** @internal The socket, once there is one, and the request it came by. */
+  begin(transport: Duplex, request: IncomingMessage): void {
+    this.#transport = transport;
+    this.#request = new WeakRef(request);
+    if (this.extensions === '') return;
+    gateInflation(this, (proceed) => this.#whenRoom(proceed));
+    transport.once('close', () => this.#openGate());
+  }
+
+  /** @internal Bytes on the wire so far, in and out. */
+  get traffic(): { bytesIn: number; bytesOut: number } {
+    return { bytesIn: this.#transport?.bytesRead ?? 0, bytesOut: this.#transport?.bytesWritten ?? 0 };
+  }
+
+  /**
+   * Looks for signs of life since the last look, at most `period` milliseconds ago.
+   * @internal
+   */
+  beat(now: number, period: number): void {
+    if (this.readyState !== WebSocket.OPEN) return;
+    const { heartbeat, idleTimeout } = this.#life;
+    if (idleTimeout > 0 && this.#isIdle(now, idleTimeout - period / 2)) return this.close(IDLE, 'idle');
+    if (!heartbeat) return;
+    if (this.#showsLife()) {
+      this.#seenAt = now;
+      this.#pingedAt = 0;
+    } else if (this.#pingedAt > 0) {
+      if (now - this.#pingedAt >= heartbeat.timeout - period / 2) this.terminate();
+    } else if (now - this.#seenAt >= heartbeat.interval - period) {
+      this.#pingedAt = now;
+      this.ping();
+    }
+  }
+
+  /** Bytes that came are life, and so is a backlog that gets shorter. A client that we do not read from cannot show any. */
+  #showsLife(): boolean {
+    const { bytesIn, bytesOut } = this.traffic;
+    const flushed = bytesOut - (this.#transport?.writableLength ?? 0);
+    const alive =
+      this.#held || this.#paused || bytesIn !== this.#bytesSeen || (this.#backlog > 0 && flushed > this.#bytesFlushed);
+    this.#bytesSeen = bytesIn;
+    this.#bytesFlushed = flushed;
+    this.#backlog = this.#transport?.writableLength ?? 0;
+    return alive;
+  }
+
+  #isIdle(now: number, limit: number): boolean {
+    const messages = this.messagesIn + this.messagesOut;
+    if (messages !== this.#messagesSeen) {
+      this.#messagesSeen = messages;
+      this.#activeAt = now;
+    }
+    return now - this.#activeAt >= limit;
+  }
+
+  #onMessage(data: unknown, isBinary: boolean): boolean {
+    this.messagesIn++;
+    const heard = this.listenerCount('message') > 0;
+    if (heard && !this.#paused && !this.#inbox?.length) return this.#emitGuarded('message', [data, isBinary]);
+    this.#inbox ??= new Inbox();
+    this.#inbox.put({ data, isBinary });
+    if (this.#isFull(1)) this.#hold();
+    return heard;
+  }
+
+  #onClose(code: number, reason: Buffer): void {
+    this.#end = { code, reason: reason.toString(), wasClean: code !== 1006 };
+    const error = this.#inbox || this.#abort || this.#drainWaiters ? new ConnectionClosed(this.#end) : undefined;
+    this.#life.onClose(this as Connection<unknown>, this.#end);
+    this.#ending?.resolve(this.#end);
+    if (!error) return;
+    this.#inbox?.end(error);
+    for (const reject of this.#drainWaiters ?? []) reject(error);
+    this.#drainWaiters = undefined;
+    this.#abort?.abort(error);
+  }
+
+  #next(options: ReceiveOptions = {}): Promise<RawMessage> {
+    try {
+      this.#becomePulled();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const inbox = this.#inbox as Inbox;
+    const message = inbox.take();
+    if (!message) return this.#end ? Promise.reject(new ConnectionClosed(this.#end)) : inbox.wait(options);
+    if (this.#held) this.#releaseIfRoom();
+    return Promise.resolve(message);
+  }
+
+  #becomeHeard(): void {
+    if (this.#pulled)
+      throw conflict('This connection is read by receive() or a loop; do not add a "message" listener beside it.');
+    if (this.#inbox?.length) process.nextTick(flush, this);
+  }
+
+  #becomePulled(): void {
+    if (this.listenerCount('message') > 0) {
+      throw conflict(
+        'This connection has a "message" listener; remove it, or do not use receive() or a loop beside it.',
+      );
+    }
+    this.#pulled = true;
+    this.#inbox ??= new Inbox();
+  }
+
+  /** @internal Hands the messages that have waited to the listeners, for as long as there is one and it wants them. */
+  flush(): void {
+    const inbox = this.#inbox;
+    while (inbox?.length && !this.#paused && this.listenerCount('message') > 0) {
+      const { data, isBinary } = inbox.take() as RawMessage;
+      this.#emitGuarded('message', [data, isBinary]);
+    }
+    if (this.#held) this.#releaseIfRoom();
+  }
+
+  #emitGuarded(event: string, args: unknown[]): boolean {
+    try {
+      return super.emit(event, ...args);
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+  }
+
+  #isFull(share: number): boolean {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#life;
+    const inbox = this.#inbox as Inbox;
+    return inbox.length >= maxQueuedMessages * share || inbox.bytes >= maxQueuedBytes * share;
+  }
+
+  #hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    super.pause();
+  }
+
+  #releaseIfRoom(): void {
+    if (this.#isFull(0.5)) return;
+    this.#held = false;
+    this.#openGate();
+    if (!this.#paused) super.resume();
+  }
+
+  /** Lets a step of receiving wait for room in the queue, so that one packet cannot swell to many messages in memory. */
+  #whenRoom(proceed: (closed: boolean) => void): void {
+    if (!this.#held) return proceed(false);
+    this.#whenReleased = () => proceed(this.#transport?.destroyed === true);
+  }
+
+  #openGate(): void {
+    const proceed = this.#whenReleased;
+    this.#whenReleased = undefined;
+    proceed?.();
+  }
+
+  #onSlowConsumer(): void {
+    if (this.readyState !== WebSocket.OPEN) return;
+    const { slowConsumer, maxBufferedAmount } = this.#life;
+    if (slowConsumer === 'terminate') return this.terminate();
+    if (slowConsumer === 'pause') {
+      if (this.bufferedAmount > HARD_CAP * maxBufferedAmount) this.terminate();
+      return;
+    }
+    this.close(1013, 'slow consumer');
+    setTimeout(() => this.terminate(), SLOW_CONSUMER_GRACE).unref();
+  }
+}
+
+/** What a `Connection` is made with: `ws`'s options, and what its route tells it. */
+export type ConnectionOptions = (ClientOptions | ClientRequestArgs) & { life: Life };
+
+type Sendable = Parameters<WebSocket['send']>[0];
+
+interface SendOptions {
+  mask?: boolean | undefined;
+  binary?: boolean | undefined;
+  compress?: boolean | undefined;
+  fin?: boolean | undefined;
+}
+
+/** A net.Socket, or what stands in for one. */
+type Transport = Duplex & { bytesRead?: number; bytesWritten?: number };
+
+function flush(connection: Connection<never>): void {
+  connection.flush();
+}
+
+function conflict(message: string): DrawbridgeError {
+  return new DrawbridgeError('CONSUMER_CONFLICT', message);
 }

@@ -10,13 +10,14 @@ import type { Duplex } from 'node:stream';
  * packet behind the body are lost.)
  */
 export function serveAsOrdinaryRequest(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  if (!request.complete || request.readableLength > 0) return serveBeforeRest(server, request, socket);
+  if (!request.complete || request.readableLength > 0) return serveBeforeRest(server, request, socket, head);
   socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
   takeUpAnew(server, socket);
 }
 
 /** Since Node 26 the body stays with the request, and the socket gives only what comes behind it. */
-function serveBeforeRest(server: Server, request: IncomingMessage, socket: Duplex): void {
+function serveBeforeRest(server: Server, request: IncomingMessage, socket: Duplex, rest: Buffer): void {
+  if (rest.length > 0) socket.unshift(rest);
   const response = new ServerResponse(request);
   response.assignSocket(socket as Socket);
   response.once('finish', () => {

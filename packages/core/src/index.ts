@@ -1,7 +1,13 @@
+export type { AdmissionOptions } from './admission.js';
 export type { Dispatch } from './attachment.js';
-export { Connection } from './connection.js';
+export { type CloseInfo, ConnectionClosed, isUnexpectedClose } from './closing.js';
+export { Connection, type SlowConsumerPolicy } from './connection.js';
+export type { DiagnosticsMessages } from './diagnostics.js';
 export { DrawbridgeError, type ErrorCode } from './errors.js';
+export { asksForWebSocket } from './handshake.js';
 export type { UpgradeHeaders } from './headers.js';
+export type { HeartbeatOptions } from './heartbeat.js';
+export type { Message, ReceiveOptions } from './inbox.js';
 export { allowOrigins, anyOrigin, type CheckOrigin, sameOrigin } from './origin.js';
 export { PendingUpgrade } from './pending.js';
 export { Refusal, type RefusalOptions } from './refusal.js';

@@ -3,6 +3,7 @@ import { type Duplex, Writable } from 'node:stream';
 import type { Acceptor } from './acceptor.js';
 import type { Attachment } from './attachment.js';
 import type { Connection } from './connection.js';
+import { upgradeRefused } from './diagnostics.js';
 import { DrawbridgeError } from './errors.js';
 import { responseLines, UpgradeHeaders } from './headers.js';
 import { Refusal } from './refusal.js';
@@ -36,6 +37,8 @@ export class PendingUpgrade {
   readonly #head: Buffer;
   readonly #attachment: Attachment | undefined;
   #state: State = 'pending';
+  /** Why a response that is sent refuses; the application's own reasons are its own. */
+  #refusalCode = 'APPLICATION';
   #site: Site | undefined;
   #headers: UpgradeHeaders | undefined;
   #response: ServerResponse | undefined;
@@ -131,7 +134,10 @@ export class PendingUpgrade {
   refuse(refusal: Refusal): void {
     if (this.#state === 'abandoned') return;
     this.#mustBePending();
-    if (this.#response) return refusal.sendThrough(this.#response);
+    if (this.#response) {
+      this.#refusalCode = refusal.code;
+      return refusal.sendThrough(this.#response);
+    }
     this.#settle('refused');
     this.#answer(refusal);
   }
@@ -185,9 +191,12 @@ export class PendingUpgrade {
     this.socket.off('readable', onReadable);
     (this.request as Marked<IncomingMessage>)[kPending] = undefined;
     (this.socket as Marked<Duplex>)[kPending] = undefined;
+    this.upgrader.settled(this);
   }
 
   #answer(refusal: Refusal): void {
+    if (upgradeRefused.heard)
+      upgradeRefused.publish({ request: this.request, status: refusal.status, code: refusal.code });
     this.socket.end(refusal.serialize({ withBody: this.request.method !== 'HEAD' }));
     linger(this.socket);
   }
@@ -222,7 +231,7 @@ export class PendingUpgrade {
       else response.end();
     });
     if (this.#state !== 'accepting') return undefined;
-    if (response.statusCode !== 101) return this.#endRefused();
+    if (response.statusCode !== 101) return this.#endRefused(response);
     return this.#handOver(acceptor, subprotocol, responseLines(response));
   }
 
@@ -234,13 +243,14 @@ export class PendingUpgrade {
     response.once('finish', () => {
       if (this.#state !== 'pending') return;
       response.detachSocket(this.socket as never);
-      this.#endRefused();
+      this.#endRefused(response);
     });
     return response;
   }
 
-  #endRefused(): undefined {
+  #endRefused({ statusCode: status }: ServerResponse): undefined {
     this.#settle('refused');
+    if (upgradeRefused.heard) upgradeRefused.publish({ request: this.request, status, code: this.#refusalCode });
     this.socket.end();
     linger(this.socket);
   }

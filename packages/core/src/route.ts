@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { PerMessageDeflateOptions } from 'ws';
 import { Acceptor } from './acceptor.js';
-import type { Connection } from './connection.js';
+import type { Connection, Life, SlowConsumerPolicy } from './connection.js';
 import { DrawbridgeError } from './errors.js';
 import type { UpgradeHeaders } from './headers.js';
+import { type HeartbeatOptions, heartbeatTimes } from './heartbeat.js';
 import { type CheckOrigin, sameOrigin } from './origin.js';
 import type { PendingUpgrade } from './pending.js';
 import { Refusal } from './refusal.js';
@@ -31,8 +32,33 @@ export interface RouteOptions<Data = undefined, Request extends object = Incomin
   beforeUpgrade?: (request: Request, context: UpgradeContext) => Data | Promise<Data>;
   /** The longest message that is received, in bytes (after decompression); a longer one closes with 1009. Default 1 MiB. */
   maxPayload?: number;
+  /** How many frames a message may be made of; more close with 1008. Default 1 024. */
+  maxFragments?: number;
   /** Compression (RFC 7692), as in `ws`. Default `false`: it costs memory for each connection. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions;
+  /**
+   * Messages that may wait until the application takes them; then the client is not read from any more. Default 1 024, and
+   * not more than `maxQueuedBytes`. The last packet that was read may go beyond.
+   */
+  maxQueuedMessages?: number;
+  /** The same in bytes. Default 1 MiB. */
+  maxQueuedBytes?: number;
+  /** Bytes that may wait for a client that does not read; above it `slowConsumer` acts. Default 16 MiB. */
+  maxBufferedAmount?: number;
+  /**
+   * What happens above `maxBufferedAmount`: `close` (1013, and terminated 5 s later), `terminate`, or `pause`: the producer is
+   * trusted to await `socket.drained()`, and only four times the amount terminates. Default `close`.
+   */
+  slowConsumer?: SlowConsumerPolicy;
+  /** When to look for a sign of life, and how long to wait for it; `false`: never. Default: every 30 s. */
+  heartbeat?: HeartbeatOptions | boolean;
+  /** After this long without a message in either direction the connection is closed with 4408, in milliseconds. Default 0: never. */
+  idleTimeout?: number;
+  /**
+   * How a refusal by this route is told: `http`, by its status, of which a browser shows a page nothing but 1006; or `close`:
+   * the upgrade is accepted and closed at once with 4000 + status, before any handler runs. Default `http`.
+   */
+  refusals?: 'http' | 'close';
 }
 
 /** Runs when the connection is open. What it throws or rejects with closes the connection with 1011 and is reported. */
@@ -41,24 +67,31 @@ export type Handler<Data = undefined, Request extends object = IncomingMessage> 
   request: Request,
 ) => void | Promise<void>;
 
+/** Whom a route's connections tell what happens to them. */
+export type Owner = Pick<Life, 'onError' | 'onClose'>;
+
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** A handler with its options, the Upgrader's filled in, compiled once: each request only runs it. */
 export class Route<Data = unknown, Request extends object = IncomingMessage> {
   readonly handler: Handler<Data, Request>;
   readonly #checkOrigin: CheckOrigin<Request>;
   readonly #subprotocols: Subprotocols<Request>;
   readonly #beforeUpgrade: RouteOptions<Data, Request>['beforeUpgrade'];
+  readonly #refusals: 'http' | 'close';
   readonly #acceptor: Acceptor;
+  /** The shortest time that its connections want to be looked after in, in milliseconds. */
+  readonly shortestTime: number;
 
   /** Throws `INVALID_OPTION`. */
-  constructor(options: RouteOptions<Data, Request>, handler: Handler<Data, Request>) {
-    const { checkOrigin = sameOrigin(), subprotocols = [], beforeUpgrade, maxPayload = 1024 * 1024 } = options;
+  constructor(
+    options: RouteOptions<Data, Request>,
+    handler: Handler<Data, Request>,
+    path: string | undefined,
+    owner: Owner,
+  ) {
+    const { checkOrigin = sameOrigin(), subprotocols = [], beforeUpgrade, refusals = 'http' } = options;
     checkSubprotocols(subprotocols);
-    if (!Number.isSafeInteger(maxPayload) || maxPayload <= 0) {
-      throw new DrawbridgeError(
-        'INVALID_OPTION',
-        `maxPayload: ${maxPayload} is no number of bytes; give a positive integer.`,
-      );
-    }
     if (typeof handler !== 'function') {
       throw new DrawbridgeError('INVALID_OPTION', 'A route needs a handler: a function of (socket, request).');
     }
@@ -66,7 +99,29 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
     this.#checkOrigin = checkOrigin;
     this.#subprotocols = subprotocols;
     this.#beforeUpgrade = beforeUpgrade;
-    this.#acceptor = new Acceptor({ maxPayload, perMessageDeflate: options.perMessageDeflate ?? false });
+    this.#refusals = refusals;
+    const heartbeat = heartbeatTimes(options.heartbeat);
+    const idleTimeout = amount('idleTimeout', options.idleTimeout ?? 0);
+    this.shortestTime = Math.min(heartbeat?.interval ?? NEVER, heartbeat?.timeout ?? NEVER, idleTimeout || NEVER);
+    const maxPayload = amount('maxPayload', options.maxPayload ?? 1024 * 1024);
+    this.#acceptor = new Acceptor({
+      maxPayload,
+      maxFragments: amount('maxFragments', options.maxFragments ?? 1024),
+      // Packets of a message that is not whole yet: a peer that sends it in tiny ones must not cost many times its size.
+      maxBufferedChunks: Math.max(4096, Math.ceil(maxPayload / 512)),
+      perMessageDeflate: options.perMessageDeflate ?? false,
+      life: {
+        path,
+        heartbeat,
+        idleTimeout,
+        maxQueuedMessages: amount('maxQueuedMessages', options.maxQueuedMessages ?? 1024),
+        maxQueuedBytes: amount('maxQueuedBytes', options.maxQueuedBytes ?? 1024 * 1024),
+        maxBufferedAmount: amount('maxBufferedAmount', options.maxBufferedAmount ?? 16 * 1024 * 1024),
+        slowConsumer: options.slowConsumer ?? 'close',
+        onError: owner.onError,
+        onClose: owner.onClose,
+      },
+    });
   }
 
   /**
@@ -76,27 +131,33 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
    */
   async admit(upgrade: PendingUpgrade, request: Request): Promise<void> {
     try {
-      const verdict = this.#checkOrigin(upgrade.request.headers.origin, request, upgrade.site);
-      if (!(isThenable(verdict) ? await verdict : verdict)) {
-        throw new Refusal(403, { code: 'ORIGIN_REFUSED', body: 'This origin may not connect here.' });
-      }
-      if (upgrade.decided) return;
-      const preferred = this.#preferred(offeredSubprotocols(upgrade.request), request);
-      const subprotocol = isThenable(preferred) ? await preferred : preferred;
-      if (upgrade.decided) return;
-      const result = this.#beforeUpgrade?.(request, upgrade) as Data | Promise<Data>;
-      const data = isThenable(result) ? await result : result;
-      if (upgrade.decided) return;
-      const accepted = upgrade.accept(this.#acceptor, subprotocol);
-      const connection = isThenable(accepted) ? await accepted : accepted;
-      if (!connection) return;
-      connection.data = data;
-      upgrade.upgrader.open(connection as Connection<Data>, request, this.handler);
+      await this.#admit(upgrade, request);
     } catch (error) {
-      if (error instanceof Refusal) throw error;
-      upgrade.upgrader.report(error, { request: upgrade.request });
-      throw new Refusal(500, { cause: error });
+      const refusal = error instanceof Refusal ? error : new Refusal(500, { code: 'POLICY_FAILED', cause: error });
+      if (refusal !== error) upgrade.upgrader.report(error, { request: upgrade.request });
+      if (this.#refusals === 'http' || upgrade.decided) throw refusal;
+      const connection = await upgrade.accept(this.#acceptor, undefined);
+      connection?.close(4000 + refusal.status, closeReason(refusal));
     }
+  }
+
+  async #admit(upgrade: PendingUpgrade, request: Request): Promise<void> {
+    const verdict = this.#checkOrigin(upgrade.request.headers.origin, request, upgrade.site);
+    if (!(isThenable(verdict) ? await verdict : verdict)) {
+      throw new Refusal(403, { code: 'ORIGIN_REFUSED', body: 'This origin may not connect here.' });
+    }
+    if (upgrade.decided) return;
+    const preferred = this.#preferred(offeredSubprotocols(upgrade.request), request);
+    const subprotocol = isThenable(preferred) ? await preferred : preferred;
+    if (upgrade.decided) return;
+    const result = this.#beforeUpgrade?.(request, upgrade) as Data | Promise<Data>;
+    const data = isThenable(result) ? await result : result;
+    if (upgrade.decided) return;
+    const accepted = upgrade.accept(this.#acceptor, subprotocol);
+    const connection = (isThenable(accepted) ? await accepted : accepted) as Connection<Data> | undefined;
+    if (!connection) return;
+    connection.data = data;
+    upgrade.upgrader.open(connection, upgrade, request, this.handler);
   }
 
   #preferred(offered: readonly string[], request: Request): string | undefined | Promise<string | undefined> {
@@ -104,6 +165,19 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
     if (typeof this.#subprotocols === 'function') return negotiate(this.#subprotocols, offered, request);
     return this.#subprotocols.find((one) => offered.includes(one));
   }
+}
+
+/** A close reason has room for 123 bytes (RFC 6455 section 5.5). */
+function closeReason({ message }: Refusal): string {
+  return Buffer.from(message)
+    .subarray(0, 123)
+    .toString()
+    .replace(/\uFFFD+$/, '');
+}
+
+function amount(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new DrawbridgeError('INVALID_OPTION', `${name}: ${value} is no amount; give a whole number, 0 or more.`);
 }
 
 function isThenable<T>(value: T | Promise<T>): value is Promise<T> {

@@ -6,7 +6,9 @@ import { DrawbridgeError } from './errors.js';
  * Which proxies in front of this server are believed when they say who the client is and how it came (the semantics of
  * Express's `trust proxy`): `true` all, a number of hops, addresses and ranges ("loopback", "10.0.0.0/8"), or a function.
  */
-export type TrustProxy = boolean | number | string | readonly string[] | ((address: string, hop: number) => boolean);
+export type TrustProxy = boolean | number | string | readonly string[] | Trust;
+
+type Trust = (address: string, hop: number, request: IncomingMessage) => boolean;
 
 /** Where the request was addressed and by whom, as far as this server and the proxies it trusts know. */
 export interface Site {
@@ -26,16 +28,16 @@ export function compileSite(trustProxy: TrustProxy): SiteOf {
   const trust = compileTrust(trustProxy);
   return (request) => {
     const direct = directSite(request);
-    if (!trust(direct.address, 0)) return direct;
+    if (!trust(direct.address, 0, request)) return direct;
     return {
       host: first(request.headers['x-forwarded-host']) ?? direct.host,
       scheme: forwardedScheme(request) ?? direct.scheme,
-      address: proxyAddr(request, trust),
+      address: proxyAddr(request, (address, hop) => trust(address, hop, request)),
     };
   };
 }
 
-function compileTrust(trustProxy: Exclude<TrustProxy, false>): (address: string, hop: number) => boolean {
+function compileTrust(trustProxy: Exclude<TrustProxy, false>): Trust {
   if (trustProxy === true) return () => true;
   if (typeof trustProxy === 'function') return trustProxy;
   if (typeof trustProxy === 'number') return (_address, hop) => hop < trustProxy;

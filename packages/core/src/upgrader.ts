@@ -1,13 +1,23 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { Admission, type AdmissionOptions } from './admission.js';
 import { Attachment, type Dispatch } from './attachment.js';
+import { type CloseInfo, closeEvenly } from './closing.js';
 import type { Connection } from './connection.js';
+import {
+  connectionClosed,
+  type DiagnosticsMessages,
+  errorReported,
+  upgradeAccepted,
+  upgradeStart,
+} from './diagnostics.js';
 import { DrawbridgeError } from './errors.js';
 import { asksForWebSocket, checkHandshake, upgradeRequired } from './handshake.js';
+import { Heartbeat } from './heartbeat.js';
 import { notFound, PendingUpgrade } from './pending.js';
 import { afterEarlierResponses } from './pipelining.js';
 import { Refusal } from './refusal.js';
-import { type Handler, Route, type RouteOptions } from './route.js';
+import { type Handler, type Owner, Route, type RouteOptions } from './route.js';
 import { type PathParams, type Query, Router, type RouterOptions } from './router.js';
 import { compileSite, type SiteOf, type TrustProxy } from './site.js';
 
@@ -19,7 +29,8 @@ export interface ErrorContext {
 
 export interface UpgraderOptions<Data = undefined, Request extends object = IncomingMessage>
   extends RouteOptions<Data, Request>,
-    RouterOptions {
+    RouterOptions,
+    AdmissionOptions {
   /** How long a decision may take, in milliseconds, before the client gets 408; 0: for ever. Default 10 000. */
   handshakeTimeout?: number;
   /** Which proxies are believed (see `TrustProxy`). Default `false`: none. */
@@ -40,8 +51,10 @@ export interface CloseOptions {
   code?: number;
   /** Close reason, at most 123 bytes. Default: none. */
   reason?: string;
-  /** After how many milliseconds those who did not answer are cut off. Default 10 000. */
+  /** After how many milliseconds those who did not answer are cut off, and handlers are not waited for. Default 10 000. */
   timeout?: number;
+  /** Over how many milliseconds the closes are spread, so that clients do not all come back at once. Default 0. */
+  spread?: number;
 }
 
 /** A request as a handler of `Upgrader.route` sees it. */
@@ -69,6 +82,13 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   readonly #router: Router<Route<never, never>>;
   readonly #attachments = new Map<Server, Attachment>();
   readonly #connections = new Set<Connection<unknown>>();
+  readonly #pending = new Set<PendingUpgrade>();
+  /** Whose address is counted; only where a limit asks for it. */
+  readonly #addresses = new Map<PendingUpgrade | Connection<unknown>, string>();
+  readonly #admission: Admission;
+  readonly #heartbeat = new Heartbeat(this.#connections);
+  #runningHandlers = 0;
+  #whenQuiet: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   /** Throws `INVALID_OPTION`. */
@@ -77,6 +97,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     this.#handshakeTimeout = milliseconds('handshakeTimeout', options.handshakeTimeout ?? 10_000);
     milliseconds('unclaimedTimeout', options.unclaimedTimeout ?? 0);
     this.siteOf = compileSite(options.trustProxy ?? false);
+    this.#admission = new Admission(options);
     this.#router = new Router(options);
   }
 
@@ -102,7 +123,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   ): this;
   route(path: string, ...rest: [object] | [object, object]): this {
     const [options, handler] = rest.length === 1 ? [{}, rest[0]] : rest;
-    this.#router.add(path, this.compile(options, handler as Handler<never, never>));
+    this.#router.add(path, this.compile(options, handler as Handler<never, never>, path));
     return this;
   }
 
@@ -137,8 +158,9 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   }
 
   /**
-   * Refuses new upgrades with 503, closes the open connections, and resolves when they are gone; those who do not answer
-   * are cut off at `timeout`. A second call gives the first one's promise.
+   * Refuses new upgrades with 503, closes the open connections, and resolves when they are gone and their handlers have
+   * ended. At `timeout` those who did not answer are cut off and handlers are left to themselves. A second call gives the
+   * first one's promise. Throws `INVALID_OPTION`.
    */
   close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#drain(options);
@@ -152,27 +174,38 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   compile<RouteData, RouteRequest extends object>(
     options: RouteOptions<RouteData, RouteRequest>,
     handler: Handler<RouteData, RouteRequest>,
+    path?: string,
   ): Route<RouteData, RouteRequest> {
-    return new Route({ ...this.#options, ...options } as RouteOptions<RouteData, RouteRequest>, handler);
+    const merged = { ...this.#options, ...options } as RouteOptions<RouteData, RouteRequest>;
+    const route = new Route(merged, handler, path, this.#owner);
+    this.#heartbeat.keep(route.shortestTime);
+    return route;
   }
 
   /** @internal */
   open<RouteData, RouteRequest extends object>(
     connection: Connection<RouteData>,
+    upgrade: PendingUpgrade,
     request: RouteRequest,
     handler: Handler<RouteData, RouteRequest>,
   ): void {
-    this.#connections.add(connection as Connection<unknown>);
-    connection.once('close', () => this.#connections.delete(connection as Connection<unknown>));
-    connection.on('error', () => {});
-    void (async () => handler(connection, request))().catch((error: unknown) => {
-      this.report(error, { request: request as unknown as IncomingMessage, socket: connection as Connection<unknown> });
-      connection.close(1011);
-    });
+    const socket = connection as Connection<unknown>;
+    this.#connections.add(socket);
+    this.#heartbeat.start();
+    if (this.#admission.countsAddresses) this.#enter(socket, upgrade.site.address);
+    if (upgradeAccepted.heard) upgradeAccepted.publish({ request: upgrade.request, socket });
+    if (this.closing) connection.close(1001);
+    else this.#run(connection, request, handler);
+  }
+
+  /** @internal An upgrade was decided, or nobody waits for it any more. */
+  settled(upgrade: PendingUpgrade): void {
+    if (this.#pending.delete(upgrade)) this.#leave(upgrade);
   }
 
   /** @internal */
   report(error: unknown, context: ErrorContext): void {
+    if (errorReported.heard) errorReported.publish({ error, ...context });
     const { onError = logError } = this.#options;
     try {
       onError(error, context);
@@ -191,23 +224,35 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
       this.#router.find(request.url ?? '') ? upgradeRequired() : notFound(),
   };
 
+  readonly #owner: Owner = {
+    onError: (error, socket) => this.report(error, { request: socket.request, socket }),
+    onClose: (socket, info) => {
+      this.#connections.delete(socket);
+      this.#leave(socket);
+      if (connectionClosed.heard) connectionClosed.publish(obituary(socket, info));
+      this.#checkQuiet();
+    },
+  };
+
   #receive(request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment | undefined): void {
+    if (upgradeStart.heard) upgradeStart.publish({ request });
     const upgrade = new PendingUpgrade(this as never, request, socket, head, attachment);
-    const refusal = this.#firstObjection(request);
+    const refusal = this.#firstObjection(upgrade);
     if (refusal) return upgrade.refuse(refusal);
     this.#decide(upgrade, attachment?.dispatch);
-    if (!upgrade.decided) upgrade.guard(this.#handshakeTimeout);
+    if (upgrade.decided) return;
+    this.#pending.add(upgrade);
+    if (this.#admission.countsAddresses) this.#enter(upgrade, upgrade.site.address);
+    upgrade.guard(this.#handshakeTimeout);
   }
 
-  #firstObjection(request: IncomingMessage): Refusal | undefined {
-    if (this.closing) {
-      return new Refusal(503, {
-        code: 'CLOSING',
-        headers: { 'Retry-After': '5' },
-        body: 'This server is shutting down.',
-      });
-    }
-    return asksForWebSocket(request) ? checkHandshake(request) : upgradeRequired();
+  #firstObjection(upgrade: PendingUpgrade): Refusal | undefined {
+    if (this.closing) return closing();
+    const { request } = upgrade;
+    const objection = asksForWebSocket(request) ? checkHandshake(request) : upgradeRequired();
+    if (objection) return objection;
+    const address = this.#admission.countsAddresses ? upgrade.site.address : undefined;
+    return this.#admission.objection(this.#connections.size, this.#pending.size, address);
   }
 
   #decide(upgrade: PendingUpgrade, dispatch: Dispatch | undefined): void {
@@ -221,20 +266,75 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
       .catch((refusal: Refusal) => upgrade.decided || upgrade.refuse(refusal));
   }
 
-  async #drain({ code = 1001, reason, timeout = 10_000 }: CloseOptions): Promise<void> {
-    const open = [...this.#connections];
-    const timer = setTimeout(() => open.forEach((connection) => void connection.terminate()), timeout);
-    await Promise.all(
-      open.map(
-        (connection) =>
-          new Promise<void>((resolve) => {
-            connection.once('close', () => resolve());
-            connection.close(code, reason);
-          }),
-      ),
-    );
-    clearTimeout(timer);
+  #run<RouteData, RouteRequest extends object>(
+    connection: Connection<RouteData>,
+    request: RouteRequest,
+    handler: Handler<RouteData, RouteRequest>,
+  ): void {
+    try {
+      const running = handler(connection, request);
+      if (typeof running?.then !== 'function') return;
+      this.#runningHandlers++;
+      running.then(
+        () => this.#handlerEnded(),
+        (error: unknown) => {
+          connection.fail(error);
+          this.#handlerEnded();
+        },
+      );
+    } catch (error) {
+      connection.fail(error);
+    }
   }
+
+  #handlerEnded(): void {
+    this.#runningHandlers--;
+    this.#checkQuiet();
+  }
+
+  #checkQuiet(): void {
+    if (this.#connections.size === 0 && this.#runningHandlers === 0) this.#whenQuiet?.();
+  }
+
+  #enter(who: PendingUpgrade | Connection<unknown>, address: string): void {
+    this.#addresses.set(who, address);
+    this.#admission.enter(address);
+  }
+
+  #leave(who: PendingUpgrade | Connection<unknown>): void {
+    const address = this.#addresses.get(who);
+    if (address === undefined) return;
+    this.#addresses.delete(who);
+    this.#admission.leave(address);
+  }
+
+  async #drain({ code = 1001, reason = '', timeout = 10_000, spread = 0 }: CloseOptions): Promise<void> {
+    milliseconds('timeout', timeout);
+    milliseconds('spread', spread);
+    for (const upgrade of this.#pending) if (!upgrade.decided) upgrade.refuse(closing());
+    const quiet = new Promise<void>((resolve) => {
+      this.#whenQuiet = resolve;
+    });
+    this.#checkQuiet();
+    const stop = closeEvenly([...this.#connections], spread, (connection) => connection.close(code, reason));
+    const cutOff = setTimeout(() => {
+      this.#runningHandlers = 0;
+      for (const connection of this.#connections) connection.terminate();
+      this.#checkQuiet();
+    }, timeout);
+    await quiet;
+    clearTimeout(cutOff);
+    stop();
+  }
+}
+
+function closing(): Refusal {
+  return new Refusal(503, { code: 'CLOSING', headers: { 'Retry-After': '5' }, body: 'This server is shutting down.' });
+}
+
+function obituary(socket: Connection<unknown>, info: CloseInfo): DiagnosticsMessages['drawbridge:connection:closed'] {
+  const { duration, messagesIn, messagesOut, traffic } = socket;
+  return { ...info, socket, duration, messagesIn, messagesOut, ...traffic };
 }
 
 function milliseconds(name: string, value: number): number {

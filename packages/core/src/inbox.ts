@@ -1,0 +1,102 @@
+import { DrawbridgeError } from './errors.js';
+
+/** A message as `receive` and the loop give it: text is a string, binary a Buffer. */
+export type Message = string | Buffer;
+
+/** A message as `ws` delivers it, in the shape that `binaryType` asks for. */
+export interface RawMessage {
+  data: unknown;
+  isBinary: boolean;
+}
+
+export interface ReceiveOptions {
+  /** How long to wait, in milliseconds; then it rejects with `RECEIVE_TIMEOUT`, and nothing is lost. Default: for ever. */
+  timeout?: number;
+  /** Stops waiting when it fires; rejects with its reason, and nothing is lost. */
+  signal?: AbortSignal;
+}
+
+interface Waiter {
+  resolve(message: RawMessage): void;
+  reject(error: unknown): void;
+}
+
+/** The messages that have come and nobody has taken yet, and those who wait for one; never both. */
+export class Inbox {
+  #messages: RawMessage[] = [];
+  #first = 0;
+  #waiters: Waiter[] = [];
+  /** Of all waiting messages together. */
+  bytes = 0;
+
+  get length(): number {
+    return this.#messages.length - this.#first;
+  }
+
+  /** Gives the message to who waits longest, or keeps it. */
+  put(message: RawMessage): void {
+    const waiter = this.#waiters.shift();
+    if (waiter) return waiter.resolve(message);
+    this.#messages.push(message);
+    this.bytes += byteLength(message.data);
+  }
+
+  take(): RawMessage | undefined {
+    const message = this.#messages[this.#first];
+    if (!message) return undefined;
+    this.bytes -= byteLength(message.data);
+    this.#first++;
+    if (this.#first === this.#messages.length) {
+      this.#messages = [];
+      this.#first = 0;
+    }
+    return message;
+  }
+
+  wait({ timeout, signal }: ReceiveOptions): Promise<RawMessage> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      if (timeout === undefined && !signal) return void this.#waiters.push({ resolve, reject });
+      const giveUp = (error: unknown): void => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        waiter.reject(error);
+      };
+      const onAbort = (): void => giveUp(signal?.reason);
+      const timer = timeout === undefined ? undefined : setTimeout(() => giveUp(timedOut(timeout)), timeout);
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const waiter: Waiter = {
+        resolve: (message) => {
+          settle();
+          resolve(message);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiters.push(waiter);
+    });
+  }
+
+  /** Nothing will come any more. */
+  end(error: Error): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
+}
+
+export function toMessage({ data, isBinary }: RawMessage): Message {
+  return isBinary ? (data as Buffer) : String(data);
+}
+
+function byteLength(data: unknown): number {
+  if (Array.isArray(data)) return data.reduce((sum: number, one: Buffer) => sum + one.length, 0);
+  return (data as Uint8Array).byteLength ?? (data as Blob).size;
+}
+
+function timedOut(timeout: number): DrawbridgeError {
+  return new DrawbridgeError('RECEIVE_TIMEOUT', `No message came within ${timeout} ms; wait longer, or close.`);
+}
