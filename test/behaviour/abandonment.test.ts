@@ -66,7 +66,7 @@ describe.each(hosts)('$name: a client that goes away', (host) => {
       );
       await expectNothingLeft(site);
       expect(signals.length).toBeGreaterThan(clients * 0.9);
-      await vi.waitFor(() => expect(signals.filter(({ aborted }) => !aborted)).toEqual([]));
+      await vi.waitFor(() => expect(signals.filter(({ aborted }) => !aborted).length).toBe(0));
       expect(accepted).toBe(0);
       expect(countListeners(site)).toEqual(before);
       expect(faults).toEqual([]);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Upgrader } from '@drawbridge/core';
 import { createProxyMiddleware } from 'http-proxy-middleware';
 import { Server as SocketIoServer } from 'socket.io';
 import { io } from 'socket.io-client';
@@ -18,7 +19,7 @@ import { dial, exchange } from './client.js';
 import { echo } from './echo.js';
 import { type Host, hosts, type Plan, type Route, type Site, serve } from './hosts/index.js';
 import { latch } from './latch.js';
-import { knock } from './raw.js';
+import { knock, requestHead, Wire } from './raw.js';
 
 type Order = 'before' | 'after';
 const orders: Order[] = ['before', 'after'];
@@ -145,6 +146,32 @@ describe.each(hosts)('$name: beside another listener', (host) => {
       await exchange(anew, 'and nobody answers for us');
       expect(left.unread.length).toBe(0);
     });
+  });
+
+  test('what shouldHandle leaves gets 404 where there is no other', async () => {
+    const site = await serve(host, { routes, options: { shouldHandle: () => false } });
+    expect((await (await knock(site)).lastResponse()).status).toBe(404);
+  });
+
+  test('another Upgrader is such another', async () => {
+    const other = new Upgrader({ unclaimedTimeout: 50 }).route('/other', (socket) => socket.send('the other'));
+    const site = await serveBeside(host, 'after', (server) => void other.attach(server), { unclaimedTimeout: 50 });
+    const wire = await knock(site, { path: '/other' });
+    expect((await wire.response()).status).toBe(101);
+    expect(await wire.text()).toBe('the other');
+    await expectOurs(site);
+  });
+
+  test('a foreign protocol that nobody takes is an ordinary request all the same', async () => {
+    const site = await serve(host, {
+      routes,
+      pages: { '/page': () => 'a page' },
+      options: { unclaimedTimeout: 50 },
+      before: neighbourOn('/hmr'),
+    });
+    const wire = await Wire.open(site);
+    wire.send(requestHead('GET /page HTTP/1.1', { Host: site.authority, Connection: 'Upgrade', Upgrade: 'h2c' }));
+    expect((await wire.response()).body.toString()).toBe('a page');
   });
 
   test('detach without another leaves the server as it was', async () => {

@@ -14,6 +14,8 @@ interface Gate {
   /** Whether the target is one of the Upgrader's own routes. */
   claims(request: IncomingMessage): boolean;
   shouldHandle(request: IncomingMessage): boolean;
+  /** Answers what is not this Upgrader's, where there is nobody to leave it to. */
+  decline(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   receive(request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment): void;
   answerOrdinary(request: IncomingMessage): Refusal;
 }
@@ -66,10 +68,16 @@ export class Attachment {
     if (!asksForWebSocket(request)) {
       return this.leave(socket, () => serveAsOrdinaryRequest(this.#server, request, socket, head));
     }
-    if (!this.#gate.shouldHandle(request)) return this.leave(socket, receive);
+    if (!this.#gate.shouldHandle(request)) return this.#leaveForGood(request, socket, head);
     if (this.alone || this.#gate.claims(request)) return receive();
     if (!this.dispatch) return this.leave(socket, receive);
     this.#yieldTurn(socket, receive);
+  }
+
+  /** What the application declared to be others' may take them any time. */
+  #leaveForGood(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.alone) return this.#gate.decline(request, socket, head);
+    socket.on('error', ignore);
   }
 
   /** Whether a framework has a route can only be told by running it, so the others, who know at once, go first. */
@@ -109,6 +117,8 @@ class Footprint {
   }
 }
 
+/** Not those of 'error': a neighbour may guard against it what it does not take (Vite does). */
 function countListeners(socket: Duplex): number {
-  return socket.eventNames().reduce((sum, name) => sum + socket.listenerCount(name), 0);
+  const names = socket.eventNames().filter((name) => name !== 'error');
+  return names.reduce((sum, name) => sum + socket.listenerCount(name), 0);
 }

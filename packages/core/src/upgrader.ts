@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Attachment, type Dispatch } from './attachment.js';
+import { broadcast } from './broadcast.js';
 import { type CloseInfo, closeEvenly } from './closing.js';
 import type { Connection } from './connection.js';
 import {
@@ -16,6 +17,7 @@ import { asksForWebSocket, checkHandshake, upgradeRequired } from './handshake.j
 import { Heartbeat } from './heartbeat.js';
 import { notFound, PendingUpgrade } from './pending.js';
 import { afterEarlierResponses } from './pipelining.js';
+import { PreparedMessage } from './prepared-message.js';
 import { Refusal } from './refusal.js';
 import { type Handler, type Owner, Route, type RouteOptions } from './route.js';
 import { type PathParams, type Query, Router, type RouterOptions } from './router.js';
@@ -35,7 +37,10 @@ export interface UpgraderOptions<Data = undefined, Request extends object = Inco
   handshakeTimeout?: number;
   /** Which proxies are believed (see `TrustProxy`). Default `false`: none. */
   trustProxy?: TrustProxy;
-  /** `false` leaves a request to the server's other `upgrade` listeners before anything else is looked at. Default: all are ours. */
+  /**
+   * `false` leaves a WebSocket handshake to the server's other `upgrade` listeners for good, however long they take; where
+   * there are none it gets 404. Default: what has a route is ours, and the rest if nobody takes it in `unclaimedTimeout`.
+   */
   shouldHandle?: (request: IncomingMessage) => boolean;
   /**
    * How long the server's other `upgrade` listeners have to take a request that is not ours, in milliseconds, before it
@@ -55,6 +60,13 @@ export interface CloseOptions {
   timeout?: number;
   /** Over how many milliseconds the closes are spread, so that clients do not all come back at once. Default 0. */
   spread?: number;
+}
+
+export interface BroadcastOptions {
+  /** One connection that does not get it, such as the one it came from. */
+  except?: Connection<never> | undefined;
+  /** Whether it is sent as binary. Default: whether the data is no string. */
+  binary?: boolean;
 }
 
 /** A request as a handler of `Upgrader.route` sees it. */
@@ -158,6 +170,32 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   }
 
   /**
+   * Sends a message to many: encoded and framed once, and what is sent to the same set in one tick is one write for each of
+   * them. Slow readers are treated by their route's policy. Gives the number of receivers.
+   *
+   * @param to the connections, or which of all that are open
+   * @example
+   * upgrader.broadcast(room, 'hello', { except: socket });
+   * upgrader.broadcast((socket) => socket.path === '/news', JSON.stringify(item));
+   */
+  broadcast(
+    to: Iterable<Connection<never>> | ((connection: Connection<unknown>) => boolean),
+    data: string | ArrayBuffer | ArrayBufferView | PreparedMessage,
+    { except, binary }: BroadcastOptions = {},
+  ): number {
+    const message =
+      data instanceof PreparedMessage ? data : new PreparedMessage(data, binary === undefined ? {} : { binary });
+    if (typeof to !== 'function') {
+      return broadcast(
+        to as Iterable<Connection<unknown>>,
+        message,
+        (connection) => (connection as unknown) === except,
+      );
+    }
+    return broadcast(this.#connections, message, (connection) => (connection as unknown) === except || !to(connection));
+  }
+
+  /**
    * Refuses new upgrades with 503, closes the open connections, and resolves when they are gone and their handlers have
    * ended. At `timeout` those who did not answer are cut off and handlers are left to themselves. A second call gives the
    * first one's promise. Throws `INVALID_OPTION`.
@@ -220,6 +258,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     shouldHandle: (request: IncomingMessage): boolean => this.#options.shouldHandle?.(request) ?? true,
     receive: (request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment): void =>
       this.#receive(request, socket, head, attachment),
+    decline: (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
+      new PendingUpgrade(this as never, request, socket, head, undefined).refuse(notFound()),
     answerOrdinary: (request: IncomingMessage): Refusal =>
       this.#router.find(request.url ?? '') ? upgradeRequired() : notFound(),
   };
@@ -240,7 +280,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     const refusal = this.#firstObjection(upgrade);
     if (refusal) return upgrade.refuse(refusal);
     this.#decide(upgrade, attachment?.dispatch);
-    if (upgrade.decided) return;
+    if (upgrade.settled) return;
     this.#pending.add(upgrade);
     if (this.#admission.countsAddresses) this.#enter(upgrade, upgrade.site.address);
     upgrade.guard(this.#handshakeTimeout);
