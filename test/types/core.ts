@@ -1,6 +1,14 @@
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { allowOrigins, anyOrigin, type Connection, Refusal, sameOrigin, Upgrader } from '@drawbridge/core';
+import {
+  allowOrigins,
+  anyOrigin,
+  type CloseInfo,
+  type Connection,
+  Refusal,
+  sameOrigin,
+  Upgrader,
+} from '@drawbridge/core';
 import type { WebSocket } from 'ws';
 import { same } from './same.js';
 
@@ -79,12 +87,32 @@ upgrader.route('/none', {});
 // @ts-expect-error: nobody reads what a handler returns
 upgrader.route('/number', () => 7);
 
+// A connection is ws's, with messages that can be waited for.
+upgrader.route('/reading', async (socket) => {
+  for await (const message of socket) same<string | Buffer>()(message);
+  same<string | Buffer>()(await socket.receive({ timeout: 1_000, signal: socket.signal }));
+  same<{ id: number }>()(await socket.receiveJSON<{ id: number }>());
+  same<unknown>()(await socket.receiveJSON());
+  same<void>()(await socket.drained());
+  same<CloseInfo>()(await socket.closed);
+  socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+  // @ts-expect-error: how a connection ended is only to be read
+  (await socket.closed).code = 1000;
+  // @ts-expect-error: the time to wait is in milliseconds
+  await socket.receive({ timeout: '1s' });
+});
+
 // Options.
 new Upgrader({
   checkOrigin: allowOrigins('https://example.com', 'https://*.example.com'),
   subprotocols: ['v2.chat', 'v1.chat'],
   maxPayload: 1024,
   perMessageDeflate: { threshold: 1024 },
+  slowConsumer: 'pause',
+  heartbeat: { interval: 10_000 },
+  idleTimeout: 60_000,
+  refusals: 'close',
+  maxConnections: 10_000,
   handshakeTimeout: 5_000,
   unclaimedTimeout: 500,
   trustProxy: ['loopback', '10.0.0.0/8'],
@@ -103,6 +131,8 @@ new Upgrader({ maxPayload: '1 MiB' });
 new Upgrader({ subprotocols: [1] });
 // @ts-expect-error: no such option
 new Upgrader({ maxPayloud: 1024 });
+// @ts-expect-error: a slow consumer is not ignored
+new Upgrader({ slowConsumer: 'ignore' });
 // @ts-expect-error: the trust in proxies is the server's, not a route's
 upgrader.route('/trusting', { trustProxy: true }, () => {});
 // @ts-expect-error: a verdict is a boolean
