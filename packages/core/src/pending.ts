@@ -1,5 +1,5 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
-import { type Duplex, Writable } from 'node:stream';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Acceptor } from './acceptor.js';
 import type { Attachment } from './attachment.js';
 import type { Connection } from './connection.js';
@@ -8,6 +8,7 @@ import { DrawbridgeError } from './errors.js';
 import { responseLines, UpgradeHeaders } from './headers.js';
 import { Refusal } from './refusal.js';
 import type { Site } from './site.js';
+import { placeResponse, sift, withdraw } from './upgrade-response.js';
 import type { Upgrader } from './upgrader.js';
 
 /** How long a refused client has to read the answer and close, in milliseconds, before its socket is destroyed. */
@@ -71,6 +72,14 @@ export class PendingUpgrade {
   /** Whether it was accepted, refused or passed on, or the client has gone. */
   get decided(): boolean {
     return this.#state !== 'pending' || this.#answering;
+  }
+
+  /**
+   * Whether nothing more happens to it. Before that, though decided, its answer may still be on the way.
+   * @internal
+   */
+  get settled(): boolean {
+    return this.#state !== 'pending' && this.#state !== 'accepting';
   }
 
   /** Fires when the client goes away or the handshake timed out; its `reason` has the code `CLIENT_GONE` or `HANDSHAKE_TIMEOUT`. */
@@ -147,7 +156,7 @@ export class PendingUpgrade {
     if (this.#state === 'abandoned') return;
     this.#mustBePending();
     if (!this.#attachment || this.#attachment.alone) return this.refuse(notFound());
-    this.#dropResponse();
+    if (this.#response) withdraw(this.#response);
     this.#settle('passed');
     this.#attachment.leave(this.socket, () => this.#answer(notFound()));
   }
@@ -157,7 +166,7 @@ export class PendingUpgrade {
    * @internal
    */
   abandon(reason: DrawbridgeError, answer?: Refusal): void {
-    this.#dropResponse();
+    if (this.#response) withdraw(this.#response);
     this.#settle('abandoned');
     this.#goneBecause = reason;
     if (answer) this.#answer(answer);
@@ -167,7 +176,7 @@ export class PendingUpgrade {
 
   /** Whether the application's own response has begun: then it is the answer, and the framework's to finish. */
   get #answering(): boolean {
-    if (this.#state !== 'pending' && this.#state !== 'accepting') return false;
+    if (this.settled) return false;
     return this.#response?.headersSent === true && this.#response.statusCode !== 101;
   }
 
@@ -222,62 +231,55 @@ export class PendingUpgrade {
     response: ServerResponse,
   ): Promise<Connection<unknown> | undefined> {
     this.#state = 'accepting';
-    response.detachSocket(this.socket as never);
-    response.assignSocket(new Sieve(response, this.socket) as never);
+    sift(response, this.socket);
     response.statusCode = 101;
-    await new Promise<void>((resolve) => {
+    try {
+      await this.#finish(response);
+    } catch (error) {
+      if (this.#state === 'accepting') this.#giveUp(response, new Refusal(500));
+      throw error;
+    }
+    if (this.#state !== 'accepting') return undefined;
+    if (response.statusCode !== 101) return this.#endRefused(response);
+    withdraw(response);
+    return this.#handOver(acceptor, subprotocol, responseLines(response));
+  }
+
+  #finish(response: ServerResponse): Promise<void> {
+    return new Promise((resolve) => {
       response.once('finish', resolve);
       if (this.finishResponse) this.finishResponse();
       else response.end();
     });
-    if (this.#state !== 'accepting') return undefined;
-    if (response.statusCode !== 101) return this.#endRefused(response);
-    return this.#handOver(acceptor, subprotocol, responseLines(response));
+  }
+
+  /** Answers past a response that can no longer be sent. */
+  #giveUp(response: ServerResponse, refusal: Refusal): void {
+    withdraw(response);
+    this.#settle('refused');
+    this.#answer(refusal);
   }
 
   #createResponse(): ServerResponse {
-    const response = new ServerResponse(this.request);
-    // Set, not implied: a response that has a header of its own lets those be read which `writeHead` is given.
-    response.setHeader('Connection', 'close');
-    response.assignSocket(this.socket as never);
+    const response = placeResponse(this.request, this.socket);
     response.once('finish', () => {
-      if (this.#state !== 'pending') return;
-      response.detachSocket(this.socket as never);
-      this.#endRefused(response);
+      if (this.#state === 'pending') this.#endRefused(response);
     });
     return response;
   }
 
-  #endRefused({ statusCode: status }: ServerResponse): undefined {
+  #endRefused(response: ServerResponse): undefined {
     this.#settle('refused');
-    if (upgradeRefused.heard) upgradeRefused.publish({ request: this.request, status, code: this.#refusalCode });
+    if (upgradeRefused.heard) {
+      upgradeRefused.publish({ request: this.request, status: response.statusCode, code: this.#refusalCode });
+    }
+    withdraw(response);
     this.socket.end();
     linger(this.socket);
-  }
-
-  #dropResponse(): void {
-    if (this.#response?.socket === this.socket) this.#response.detachSocket(this.socket as never);
   }
 }
 
 type MaybePromise<T> = T | Promise<T>;
-
-/** Keeps back a 101, which is only made for its headers, and lets any other response through. */
-class Sieve extends Writable {
-  readonly #response: ServerResponse;
-  readonly #socket: Duplex;
-
-  constructor(response: ServerResponse, socket: Duplex) {
-    super({ decodeStrings: false });
-    this.#response = response;
-    this.#socket = socket;
-  }
-
-  override _write(chunk: string | Buffer, encoding: BufferEncoding, done: () => void): void {
-    if (this.#response.statusCode === 101) return done();
-    this.#socket.write(chunk, encoding, () => done());
-  }
-}
 
 export function notFound(): Refusal {
   return new Refusal(404, { code: 'NO_ROUTE', body: 'There is no WebSocket here.' });

@@ -43,7 +43,7 @@ export function dispatchThrough(app: Application): Dispatch {
 function conclude(upgrade: PendingUpgrade, error: unknown): void {
   if (!error) return upgrade.decided ? undefined : upgrade.pass();
   const { response, socket, decided } = upgrade;
-  const refusal = refusalOf(error, response.statusCode);
+  const refusal = refusalOf(error, decided ? 500 : response.statusCode);
   if (refusal !== error && refusal.status >= 500) upgrade.upgrader.report(error, { request: upgrade.request });
   if (!decided) return upgrade.refuse(refusal);
   // Half an answer must not look like a whole one.
