@@ -1,16 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type PerMessageDeflateOptions, type WebSocket, WebSocketServer } from 'ws';
-import { Connection, type Life } from './connection.js';
-
-export interface AcceptorOptions {
-  maxPayload: number;
-  maxFragments: number;
-  maxBufferedChunks: number;
-  perMessageDeflate: boolean | PerMessageDeflateOptions;
-  /** `ws` gives its options to the connection that it makes, and so hands this on. */
-  life: Life;
-}
+import { type WebSocket, WebSocketServer } from 'ws';
+import { Connection } from './connection.js';
+import type { CompiledLife } from './life.js';
 
 /** What `ws` looks at of a request. It checks the handshake anew, so it is shown one in the one form that it knows. */
 interface CheckedHandshake {
@@ -29,7 +21,7 @@ interface CheckedHandshake {
 export class Acceptor {
   readonly #server: WebSocketServer;
 
-  constructor(options: AcceptorOptions) {
+  constructor(options: CompiledLife) {
     this.#server = new WebSocketServer({
       ...options,
       noServer: true,

@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import type { PerMessageDeflateOptions } from 'ws';
 import { Acceptor } from './acceptor.js';
-import type { Connection, Life, SlowConsumerPolicy } from './connection.js';
+import type { Connection } from './connection.js';
 import { DrawbridgeError } from './errors.js';
 import type { UpgradeHeaders } from './headers.js';
-import { type HeartbeatOptions, heartbeatTimes } from './heartbeat.js';
+import { compileLife, type LifeOptions, type Owner, shortestTime } from './life.js';
 import { type CheckOrigin, sameOrigin } from './origin.js';
 import type { PendingUpgrade } from './pending.js';
 import { Refusal } from './refusal.js';
@@ -19,7 +18,7 @@ export interface UpgradeContext {
 }
 
 /** Options of one route; the same on the Upgrader are the defaults of all its routes. */
-export interface RouteOptions<Data = undefined, Request extends object = IncomingMessage> {
+export interface RouteOptions<Data = undefined, Request extends object = IncomingMessage> extends LifeOptions {
   /** Which pages may connect. Default `sameOrigin()`. */
   // Not inferred from here: a policy for any request whatever must not make the other options' request an `object`.
   checkOrigin?: CheckOrigin<NoInfer<Request>>;
@@ -30,30 +29,6 @@ export interface RouteOptions<Data = undefined, Request extends object = Incomin
    * throws refuses with 500 and is reported.
    */
   beforeUpgrade?: (request: Request, context: UpgradeContext) => Data | Promise<Data>;
-  /** The longest message that is received, in bytes (after decompression); a longer one closes with 1009. Default 1 MiB. */
-  maxPayload?: number;
-  /** How many frames a message may be made of; more close with 1008. Default 1 024. */
-  maxFragments?: number;
-  /** Compression (RFC 7692), as in `ws`. Default `false`: it costs memory for each connection. */
-  perMessageDeflate?: boolean | PerMessageDeflateOptions;
-  /**
-   * Messages that may wait until the application takes them; then the client is not read from any more. Default 1 024, and
-   * not more than `maxQueuedBytes`. The last packet that was read may go beyond.
-   */
-  maxQueuedMessages?: number;
-  /** The same in bytes. Default 1 MiB. */
-  maxQueuedBytes?: number;
-  /** Bytes that may wait for a client that does not read; above it `slowConsumer` acts. Default 16 MiB. */
-  maxBufferedAmount?: number;
-  /**
-   * What happens above `maxBufferedAmount`: `close` (1013, and terminated 5 s later), `terminate`, or `pause`: the producer is
-   * trusted to await `socket.drained()`, and only four times the amount terminates. Default `close`.
-   */
-  slowConsumer?: SlowConsumerPolicy;
-  /** When to look for a sign of life, and how long to wait for it; `false`: never. Default: every 30 s. */
-  heartbeat?: HeartbeatOptions | boolean;
-  /** After this long without a message in either direction the connection is closed with 4408, in milliseconds. Default 0: never. */
-  idleTimeout?: number;
   /**
    * How a refusal by this route is told: `http`, by its status, of which a browser shows a page nothing but 1006; or `close`:
    * the upgrade is accepted and closed at once with 4000 + status, before any handler runs. Default `http`.
@@ -66,11 +41,6 @@ export type Handler<Data = undefined, Request extends object = IncomingMessage> 
   socket: Connection<Data>,
   request: Request,
 ) => void | Promise<void>;
-
-/** Whom a route's connections tell what happens to them. */
-export type Owner = Pick<Life, 'onError' | 'onClose'>;
-
-const NEVER = Number.POSITIVE_INFINITY;
 
 /** A handler with its options, the Upgrader's filled in, compiled once: each request only runs it. */
 export class Route<Data = unknown, Request extends object = IncomingMessage> {
@@ -100,28 +70,9 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
     this.#subprotocols = subprotocols;
     this.#beforeUpgrade = beforeUpgrade;
     this.#refusals = refusals;
-    const heartbeat = heartbeatTimes(options.heartbeat);
-    const idleTimeout = amount('idleTimeout', options.idleTimeout ?? 0);
-    this.shortestTime = Math.min(heartbeat?.interval ?? NEVER, heartbeat?.timeout ?? NEVER, idleTimeout || NEVER);
-    const maxPayload = amount('maxPayload', options.maxPayload ?? 1024 * 1024);
-    this.#acceptor = new Acceptor({
-      maxPayload,
-      maxFragments: amount('maxFragments', options.maxFragments ?? 1024),
-      // Packets of a message that is not whole yet: a peer that sends it in tiny ones must not cost many times its size.
-      maxBufferedChunks: Math.max(4096, Math.ceil(maxPayload / 512)),
-      perMessageDeflate: options.perMessageDeflate ?? false,
-      life: {
-        path,
-        heartbeat,
-        idleTimeout,
-        maxQueuedMessages: amount('maxQueuedMessages', options.maxQueuedMessages ?? 1024),
-        maxQueuedBytes: amount('maxQueuedBytes', options.maxQueuedBytes ?? 1024 * 1024),
-        maxBufferedAmount: amount('maxBufferedAmount', options.maxBufferedAmount ?? 16 * 1024 * 1024),
-        slowConsumer: options.slowConsumer ?? 'close',
-        onError: owner.onError,
-        onClose: owner.onClose,
-      },
-    });
+    const compiled = compileLife(options, path, owner);
+    this.shortestTime = shortestTime(compiled.life);
+    this.#acceptor = new Acceptor(compiled);
   }
 
   /**
@@ -173,11 +124,6 @@ function closeReason({ message }: Refusal): string {
     .subarray(0, 123)
     .toString()
     .replace(/\uFFFD+$/, '');
-}
-
-function amount(name: string, value: number): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new DrawbridgeError('INVALID_OPTION', `${name}: ${value} is no amount; give a whole number, 0 or more.`);
 }
 
 function isThenable<T>(value: T | Promise<T>): value is Promise<T> {

@@ -15,11 +15,12 @@ import {
 import { DrawbridgeError } from './errors.js';
 import { asksForWebSocket, checkHandshake, upgradeRequired } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
+import type { Owner } from './life.js';
 import { notFound, PendingUpgrade } from './pending.js';
 import { afterEarlierResponses } from './pipelining.js';
 import { PreparedMessage } from './prepared-message.js';
 import { Refusal } from './refusal.js';
-import { type Handler, type Owner, Route, type RouteOptions } from './route.js';
+import { type Handler, Route, type RouteOptions } from './route.js';
 import { type PathParams, type Query, Router, type RouterOptions } from './router.js';
 import { compileSite, type SiteOf, type TrustProxy } from './site.js';
 
