@@ -183,7 +183,7 @@ export function requestHead(start: string, fields: Record<string, string | reado
 }
 
 /** Opens a connection and sends a handshake; what the server says to it is the caller's to read. */
-export async function knock(site: Site, changes?: HandshakeChanges): Promise<Wire> {
+export async function knock(site: Address & { authority: string }, changes?: HandshakeChanges): Promise<Wire> {
   const wire = await Wire.open(site);
   wire.send(handshake(site, changes));
   return wire;
