@@ -7,7 +7,16 @@ import { DrawbridgeError } from './errors.js';
 import { guard, showOwnListeners } from './guarded-listener.js';
 import type { HeartbeatTimes } from './heartbeat.js';
 import { Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
-import { gateInflation } from './inflation.js';
+import { Outbox } from './outbox.js';
+import { PreparedMessage } from './prepared-message.js';
+import {
+  endReceiverOnce,
+  gateInflation,
+  isMidMessage,
+  sendThrough,
+  sharedEncoding,
+  takesWholeFrame,
+} from './ws-internals.js';
 
 /** What happens to a client that does not read while more than `maxBufferedAmount` waits for it. */
 export type SlowConsumerPolicy = 'close' | 'terminate' | 'pause';
@@ -68,6 +77,9 @@ export class Connection<Data = undefined> extends WebSocket {
   #transport: Transport | undefined;
   /** Weak: a request is larger than all else that an idle connection consists of, and most handlers are done with it soon. */
   #request: WeakRef<IncomingMessage> | undefined;
+  #outbox: Outbox | undefined;
+  /** Prepared messages that wait for the last fragment of another: data frames cannot come between (RFC 6455 section 5.4). */
+  #heldBack: [PreparedMessage, Done][] | undefined;
   #inbox: Inbox | undefined;
   #pulled = false;
   #paused = false;
@@ -94,6 +106,15 @@ export class Connection<Data = undefined> extends WebSocket {
 
   static {
     showOwnListeners(Connection.prototype);
+    // What waits for the end of the tick is waiting to be sent, too.
+    const { get } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount') as PropertyDescriptor;
+    Object.defineProperty(Connection.prototype, 'bufferedAmount', {
+      configurable: true,
+      enumerable: true,
+      get(this: Connection): number {
+        return get?.call(this) + (this.#outbox?.bytes ?? 0);
+      },
+    });
     // A listener for 'message' is a consumer. The three ways to add one are ws's (Node's), with their types.
     for (const name of ['on', 'addListener', 'prependListener'] as const) {
       const add = WebSocket.prototype[name] as (event: string | symbol, listener: unknown) => Connection;
@@ -232,16 +253,26 @@ export class Connection<Data = undefined> extends WebSocket {
     return createWebSocketStream(this, options);
   }
 
-  override send(data: Sendable, done?: (error?: Error) => void): void;
-  override send(data: Sendable, options: SendOptions, done?: (error?: Error) => void): void;
-  override send(
-    data: Sendable,
-    options?: SendOptions | ((error?: Error) => void),
-    done?: (error?: Error) => void,
-  ): void {
+  /**
+   * Sends a message: text for a string, binary for bytes, a `PreparedMessage` as it was prepared. All that is sent in one
+   * tick leaves in one write when the tick ends. `done` is called when it has been written out, or with the error.
+   */
+  override send(data: Sendable, done?: Done): void;
+  override send(data: Sendable, options: SendOptions, done?: Done): void;
+  override send(data: Sendable, options?: SendOptions | Done, done?: Done): void {
+    if (data instanceof PreparedMessage)
+      return this.#sendPrepared(data, typeof options === 'function' ? options : done);
+    this.#outbox?.endShare();
     super.send(data, options as SendOptions, done);
     this.messagesOut++;
+    if (this.#heldBack && !isMidMessage(this)) this.#sendHeldBack();
     if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+  }
+
+  /** What was sent before is sent: it is handed to the socket first. */
+  override terminate(): void {
+    this.#outbox?.flush();
+    super.terminate();
   }
 
   override pause(): void {
@@ -304,9 +335,32 @@ export class Connection<Data = undefined> extends WebSocket {
   begin(transport: Duplex, request: IncomingMessage): void {
     this.#transport = transport;
     this.#request = new WeakRef(request);
+    endReceiverOnce(this);
+    const outbox = new Outbox(transport, sharedEncoding(this));
+    if (sendThrough(this, outbox)) this.#outbox = outbox;
     if (this.extensions === '') return;
     gateInflation(this, (proceed) => this.#whenRoom(proceed));
     transport.once('close', () => this.#openGate());
+  }
+
+  /**
+   * The outbox for a shared frame, if this connection can take one now; otherwise sends the message by itself.
+   * @internal
+   */
+  shareOrSend(message: PreparedMessage): Outbox | undefined {
+    const outbox = this.#outbox;
+    if (outbox?.sharing) {
+      this.messagesOut++;
+      return outbox;
+    }
+    if (!outbox?.encoding || this.readyState !== WebSocket.OPEN || !takesWholeFrame(this)) {
+      this.send(message);
+      return undefined;
+    }
+    this.messagesOut++;
+    if (this.bufferedAmount <= this.#life.maxBufferedAmount) return outbox;
+    this.#onSlowConsumer();
+    return this.readyState === WebSocket.OPEN ? outbox : undefined;
   }
 
   /** @internal Bytes on the wire so far, in and out. */
@@ -353,6 +407,27 @@ export class Connection<Data = undefined> extends WebSocket {
       this.#activeAt = now;
     }
     return now - this.#activeAt >= limit;
+  }
+
+  #sendPrepared(message: PreparedMessage, done: Done): void {
+    if (isMidMessage(this) && this.readyState === WebSocket.OPEN) {
+      this.#heldBack ??= [];
+      this.#heldBack.push([message, done]);
+      return;
+    }
+    const encoding = this.#outbox?.encoding;
+    if (!encoding || this.readyState !== WebSocket.OPEN || !takesWholeFrame(this)) {
+      return this.send(message.data, { binary: message.isBinary }, done);
+    }
+    this.#outbox?.push([message.frame(encoding)], done as (error?: Error | null) => void);
+    this.messagesOut++;
+    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+  }
+
+  #sendHeldBack(): void {
+    const heldBack = this.#heldBack ?? [];
+    this.#heldBack = undefined;
+    for (const [message, done] of heldBack) this.#sendPrepared(message, done);
   }
 
   #onMessage(data: unknown, isBinary: boolean): boolean {
@@ -472,7 +547,9 @@ export class Connection<Data = undefined> extends WebSocket {
 /** What a `Connection` is made with: `ws`'s options, and what its route tells it. */
 export type ConnectionOptions = (ClientOptions | ClientRequestArgs) & { life: Life };
 
-type Sendable = Parameters<WebSocket['send']>[0];
+type Sendable = Parameters<WebSocket['send']>[0] | PreparedMessage;
+
+type Done = ((error?: Error) => void) | undefined;
 
 interface SendOptions {
   mask?: boolean | undefined;

@@ -10,6 +10,7 @@ export type { HeartbeatOptions } from './heartbeat.js';
 export type { Message, ReceiveOptions } from './inbox.js';
 export { allowOrigins, anyOrigin, type CheckOrigin, sameOrigin } from './origin.js';
 export { PendingUpgrade } from './pending.js';
+export { PreparedMessage } from './prepared-message.js';
 export { Refusal, type RefusalOptions } from './refusal.js';
 export type { Handler, Route, RouteOptions, UpgradeContext } from './route.js';
 export type { PathParams, Query } from './router.js';

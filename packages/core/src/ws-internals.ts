@@ -1,0 +1,120 @@
+import { Writable } from 'node:stream';
+import type { ZlibOptions } from 'node:zlib';
+import type { WebSocket } from 'ws';
+import * as ws from 'ws';
+import type { Outbox } from './outbox.js';
+
+/*
+ * What Drawbridge knows of the inside of `ws`, all of it. Nothing here is public there, so each is looked for before it is
+ * used; where it is missing the connection does without, slower and right. `test/core/ws-internals.test.ts` says so when a
+ * new version of `ws` has moved something.
+ */
+
+interface Insides {
+  _isServer?: boolean;
+  _sender?: SenderInsides;
+  _receiver?: Writable;
+  _extensions?: { 'permessage-deflate'?: DeflateInsides };
+}
+
+interface SenderInsides {
+  _state?: number;
+  _firstFragment?: boolean;
+  sendFrame?: (this: SenderInsides, frame: readonly (Buffer | string)[], done?: (error?: Error | null) => void) => void;
+  outbox?: Outbox;
+}
+
+interface DeflateInsides {
+  params?: { server_no_context_takeover?: boolean; server_max_window_bits?: number };
+  _options?: { zlibDeflateOptions?: ZlibOptions };
+  _threshold?: number;
+  decompress?: (data: Buffer, fin: boolean, done: (error: Error | null, data?: Buffer) => void) => void;
+}
+
+/** `Sender.frame` is documented in the source of `ws` and exported, but not in its types. */
+const { Sender } = ws as unknown as { Sender: { frame(data: Buffer, options: object): Buffer[] } };
+
+/** A whole message as one frame, unmasked as a server sends it; `rsv1`: it is compressed. */
+export function wholeFrame(payload: Buffer, isBinary: boolean, rsv1: boolean): Buffer {
+  return Buffer.concat(
+    Sender.frame(payload, { fin: true, opcode: isBinary ? 2 : 1, rsv1, mask: false, readOnly: true }),
+  );
+}
+
+/** How a connection compresses when each message stands by itself. Equal keys compress alike. */
+export interface DeflateSettings {
+  readonly key: string;
+  readonly threshold: number;
+  readonly zlib: ZlibOptions;
+}
+
+/** Puts the outbox where `ws` hands its frames to the socket. `false` if there is no such place. */
+export function sendThrough(socket: WebSocket, outbox: Outbox): boolean {
+  const sender = (socket as unknown as Insides)._sender;
+  if (typeof sender?.sendFrame !== 'function') return false;
+  sender.outbox = outbox;
+  sender.sendFrame = pushFrame;
+  return true;
+}
+
+function pushFrame(
+  this: SenderInsides,
+  frame: readonly (Buffer | string)[],
+  done?: (error?: Error | null) => void,
+): void {
+  (this.outbox as Outbox).push(frame, done);
+}
+
+/** Whether a whole frame may be put behind what was sent: nothing is being compressed, no message is sent in fragments. */
+export function takesWholeFrame(socket: WebSocket): boolean {
+  const sender = (socket as unknown as Insides)._sender;
+  return sender?._state === 0 && sender._firstFragment === true;
+}
+
+/** Whether a message has begun whose last fragment is still to be sent. */
+export function isMidMessage(socket: WebSocket): boolean {
+  return (socket as unknown as Insides)._sender?._firstFragment === false;
+}
+
+/**
+ * How a server's shared frame has to be made for this connection; `undefined` where it has to make its own: a client masks,
+ * and compression with context depends on all that was sent before.
+ */
+export function sharedEncoding(socket: WebSocket): 'plain' | DeflateSettings | undefined {
+  const { _isServer, _extensions } = socket as unknown as Insides;
+  if (!_isServer) return undefined;
+  const deflate = _extensions?.['permessage-deflate'];
+  if (!deflate) return 'plain';
+  if (!deflate.params?.server_no_context_takeover || deflate._threshold === undefined) return undefined;
+  const zlib = { ...deflate._options?.zlibDeflateOptions, windowBits: deflate.params.server_max_window_bits ?? 15 };
+  return { key: JSON.stringify(zlib), threshold: deflate._threshold, zlib };
+}
+
+/**
+ * `ws` ends its receiver when the close frame has come, and again when the socket closes; for the second end Node makes an
+ * Error with a stack that nobody sees, which is an eighth of what a short connection costs.
+ */
+export function endReceiverOnce(socket: WebSocket): void {
+  const receiver = (socket as unknown as Insides)._receiver;
+  if (receiver) receiver.end = endOnce as Writable['end'];
+}
+
+function endOnce(this: Writable): Writable {
+  return this.writableEnded ? this : (Writable.prototype.end as () => Writable).call(this);
+}
+
+/**
+ * Lets each compressed message wait before it is inflated: a packet of a few kilobytes can hold dozens of messages of a
+ * megabyte each, and pausing the socket does not stop `ws` from unpacking what has arrived already.
+ */
+export function gateInflation(socket: WebSocket, whenRoom: (proceed: (closed: boolean) => void) => void): void {
+  const deflate = (socket as unknown as Insides)._extensions?.['permessage-deflate'];
+  const decompress = deflate?.decompress;
+  if (!deflate || !decompress) return;
+  deflate.decompress = (data, fin, done) => {
+    whenRoom((closed) => {
+      if (closed) return done(new Error('The connection was closed before this message could be unpacked.'));
+      decompress.call(deflate, data, fin, done);
+    });
+  };
+}
