@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { ClientRequestArgs, IncomingMessage } from 'node:http';
+import type { ClientRequestArgs, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex, DuplexOptions } from 'node:stream';
 import { type ClientOptions, createWebSocketStream, WebSocket } from 'ws';
 import { type CloseInfo, ConnectionClosed, isNormalClose } from './closing.js';
@@ -9,14 +9,7 @@ import type { HeartbeatTimes } from './heartbeat.js';
 import { Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
-import {
-  endReceiverOnce,
-  gateInflation,
-  isMidMessage,
-  sendThrough,
-  sharedEncoding,
-  takesWholeFrame,
-} from './ws-internals.js';
+import { endOnce, gateInflation, isMidMessage, sendThrough, sharedEncoding, takesWholeFrame } from './ws-internals.js';
 
 /** What happens to a client that does not read while more than `maxBufferedAmount` waits for it. */
 export type SlowConsumerPolicy = 'close' | 'terminate' | 'pause';
@@ -73,10 +66,11 @@ export class Connection<Data = undefined> extends WebSocket {
   /** Messages sent so far. */
   messagesOut = 0;
   readonly #life: Life;
-  readonly #openedAt = performance.now();
+  #openedAt = performance.now();
   #transport: Transport | undefined;
   /** Weak: a request is larger than all else that an idle connection consists of, and most handlers are done with it soon. */
   #request: WeakRef<IncomingMessage> | undefined;
+  #responseHeaders: IncomingHttpHeaders | undefined;
   #outbox: Outbox | undefined;
   /** Prepared messages that wait for the last fragment of another: data frames cannot come between (RFC 6455 section 5.4). */
   #heldBack: [PreparedMessage, Done][] | undefined;
@@ -137,6 +131,11 @@ export class Connection<Data = undefined> extends WebSocket {
   /** The request it came by, for as long as somebody keeps it: the handler that was given it, or a closure of it. */
   get request(): IncomingMessage | undefined {
     return this.#request?.deref();
+  }
+
+  /** The headers of the 101 that a dialled connection was opened by, `set-cookie` among them; `undefined` on a server. */
+  get responseHeaders(): IncomingHttpHeaders | undefined {
+    return this.#responseHeaders;
   }
 
   /** For how long it has been (or had been) open, in milliseconds. */
@@ -331,11 +330,13 @@ export class Connection<Data = undefined> extends WebSocket {
     if (this.readyState === WebSocket.OPEN) this.close(1011);
   }
 
-  /** @internal The socket, once there is one, and the request it came by. */
-  begin(transport: Duplex, request: IncomingMessage): void {
+  /** @internal The socket, once there is one, and the request it came by; or, dialled, the headers of the answer. */
+  begin(transport: Duplex, request: IncomingMessage | undefined, responseHeaders?: IncomingHttpHeaders): void {
     this.#transport = transport;
-    this.#request = new WeakRef(request);
-    endReceiverOnce(this);
+    if (request) this.#request = new WeakRef(request);
+    this.#responseHeaders = responseHeaders;
+    this.#openedAt = this.#seenAt = this.#activeAt = performance.now();
+    endOnce(this, transport);
     const outbox = new Outbox(transport, sharedEncoding(this));
     if (sendThrough(this, outbox)) this.#outbox = outbox;
     if (this.extensions === '') return;

@@ -23,9 +23,13 @@ export async function cookieHeader(cookies: Cookies | undefined, url: URL): Prom
 }
 
 /** Gives the jar what the response brought. */
-export async function keepCookies(cookies: Cookies | undefined, url: URL, headers: IncomingHttpHeaders): Promise<void> {
+export async function keepCookies(
+  cookies: Cookies | undefined,
+  url: URL,
+  headers: IncomingHttpHeaders | undefined,
+): Promise<void> {
   if (!cookies || !isJar(cookies)) return;
-  for (const one of headers['set-cookie'] ?? []) await cookies.setCookie(one, pageOf(url), { ignoreError: true });
+  for (const one of headers?.['set-cookie'] ?? []) await cookies.setCookie(one, pageOf(url), { ignoreError: true });
 }
 
 export function isJar(cookies: Cookies): cookies is CookieJar {

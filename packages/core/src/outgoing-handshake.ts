@@ -1,6 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
-import type { ClientOptions } from 'ws';
 import { Connection } from './connection.js';
 import type { Deadline } from './deadline.js';
 import { dialFailure, type Stage } from './dial-failure.js';
@@ -8,7 +7,7 @@ import { DrawbridgeError } from './errors.js';
 import { HandshakeRefused } from './handshake-refused.js';
 import type { CompiledLife } from './life.js';
 
-export interface OutgoingOptions extends CompiledLife, Omit<ClientOptions, keyof CompiledLife | 'headers'> {
+export interface OutgoingOptions extends CompiledLife {
   headers: Record<string, string | string[]>;
   subprotocols: string[];
   throughProxy: boolean;
@@ -54,8 +53,11 @@ export function sendHandshake(url: URL, options: OutgoingOptions, deadline: Dead
       answer = response;
     });
     connection.once('unexpected-response', async (_request, response) => {
-      reject(await HandshakeRefused.from(proxyRefused ? 'PROXY_REFUSED' : 'HANDSHAKE_REFUSED', response));
+      connection.off('error', onError);
+      const refused = await HandshakeRefused.from(proxyRefused ? 'PROXY_REFUSED' : 'HANDSHAKE_REFUSED', response);
       connection.terminate();
+      const { reason } = deadline.signal;
+      reject(reason instanceof DrawbridgeError && reason.code === 'DIAL_ABORTED' ? reason : refused);
     });
     connection.once('open', () => {
       deadline.lift();
