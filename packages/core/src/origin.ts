@@ -32,6 +32,8 @@ const defaultPorts: Record<string, string> = { http: '80', https: '443' };
 export function sameOrigin(): CheckOrigin<object> {
   return (origin, _request, site) => {
     if (origin === undefined) return true;
+    // What nearly every browser sends needs no parsing: the very host, in the very form.
+    if (origin === `${site.scheme ?? 'http'}://${site.host}`) return true;
     const theirs = parseOrigin(origin);
     if (!theirs || !(theirs.scheme in defaultPorts)) return false;
     if (site.scheme !== undefined && site.scheme !== theirs.scheme) return false;

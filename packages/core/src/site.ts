@@ -24,10 +24,10 @@ export type SiteOf = (request: IncomingMessage) => Site;
 
 /** Compiles `trustProxy` once. Throws `INVALID_OPTION` for an address that is none. */
 export function compileSite(trustProxy: TrustProxy): SiteOf {
-  if (trustProxy === false) return directSite;
+  if (trustProxy === false) return (request) => new DirectSite(request);
   const trust = compileTrust(trustProxy);
   return (request) => {
-    const direct = directSite(request);
+    const direct = new DirectSite(request);
     if (!trust(direct.address, 0, request)) return direct;
     return {
       host: first(request.headers['x-forwarded-host']) ?? direct.host,
@@ -53,12 +53,25 @@ function compileTrust(trustProxy: Exclude<TrustProxy, false>): Trust {
   }
 }
 
-function directSite(request: IncomingMessage): Site {
-  return {
-    host: request.headers.host ?? '',
-    scheme: 'encrypted' in request.socket ? 'https' : undefined,
-    address: request.socket.remoteAddress ?? '',
-  };
+/** What the socket itself tells, and only when it is asked: an address costs a system call. */
+class DirectSite implements Site {
+  readonly #request: IncomingMessage;
+
+  constructor(request: IncomingMessage) {
+    this.#request = request;
+  }
+
+  get host(): string {
+    return this.#request.headers.host ?? '';
+  }
+
+  get scheme(): 'https' | undefined {
+    return 'encrypted' in this.#request.socket ? 'https' : undefined;
+  }
+
+  get address(): string {
+    return this.#request.socket.remoteAddress ?? '';
+  }
 }
 
 function forwardedScheme(request: IncomingMessage): Site['scheme'] {
