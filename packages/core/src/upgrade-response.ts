@@ -16,22 +16,30 @@ export function placeResponse(request: IncomingMessage, socket: Duplex): ServerR
 /** From now on a 101 is kept back, which is only made for its headers; any other response still gets through. */
 export function sift(response: ServerResponse, socket: Duplex): void {
   const sieve = new Sieve(response, socket);
-  response.detachSocket(socket as never);
+  detach(response);
   response.assignSocket(sieve as never);
   relayDrain(sieve, response);
 }
 
 /** Takes the response off its socket, whether it was sent or not, and tells whoever waits for its 'close'. */
 export function withdraw(response: ServerResponse): void {
-  if (response.socket) response.detachSocket(response.socket);
+  detach(response);
   if (!response.closed) response.assignSocket(new Writable().destroy() as never);
 }
+
+/** What undoes `relayDrain`: at once, for what is left on a socket looks as if somebody had taken it. */
+const relays = new WeakMap<ServerResponse, () => void>();
 
 /** What pipes into the response waits for its 'drain'. */
 function relayDrain(socket: Writable, response: ServerResponse): void {
   const relay = (): void => void response.emit('drain');
   socket.on('drain', relay);
-  response.once('close', () => socket.off('drain', relay));
+  relays.set(response, () => socket.off('drain', relay));
+}
+
+function detach(response: ServerResponse): void {
+  relays.get(response)?.();
+  if (response.socket) response.detachSocket(response.socket);
 }
 
 class Sieve extends Writable {
