@@ -8,7 +8,7 @@ import { DrawbridgeError } from './errors.js';
 import { responseLines, UpgradeHeaders } from './headers.js';
 import { Refusal } from './refusal.js';
 import type { Site } from './site.js';
-import { placeResponse, sift, withdraw } from './upgrade-response.js';
+import { UpgradeResponse } from './upgrade-response.js';
 import type { Upgrader } from './upgrader.js';
 
 /** How long a refused client has to read the answer and close, in milliseconds, before its socket is destroyed. */
@@ -42,7 +42,7 @@ export class PendingUpgrade {
   #refusalCode = 'APPLICATION';
   #site: Site | undefined;
   #headers: UpgradeHeaders | undefined;
-  #response: ServerResponse | undefined;
+  #response: UpgradeResponse | undefined;
   #abort: AbortController | undefined;
   #goneBecause: Error | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -111,7 +111,7 @@ export class PendingUpgrade {
    */
   get response(): ServerResponse {
     this.#response ??= this.#createResponse();
-    return this.#response;
+    return this.#response.response;
   }
 
   /**
@@ -145,7 +145,7 @@ export class PendingUpgrade {
     this.#mustBePending();
     if (this.#response) {
       this.#refusalCode = refusal.code;
-      return refusal.sendThrough(this.#response);
+      return refusal.sendThrough(this.#response.response);
     }
     this.#settle('refused');
     this.#answer(refusal);
@@ -156,7 +156,7 @@ export class PendingUpgrade {
     if (this.#state === 'abandoned') return;
     this.#mustBePending();
     if (!this.#attachment || this.#attachment.alone) return this.refuse(notFound());
-    if (this.#response) withdraw(this.#response);
+    this.#response?.withdraw();
     this.#settle('passed');
     this.#attachment.leave(this.socket, () => this.#answer(notFound()));
   }
@@ -166,7 +166,7 @@ export class PendingUpgrade {
    * @internal
    */
   abandon(reason: DrawbridgeError, answer?: Refusal): void {
-    if (this.#response) withdraw(this.#response);
+    this.#response?.withdraw();
     this.#settle('abandoned');
     this.#goneBecause = reason;
     if (answer) this.#answer(answer);
@@ -177,7 +177,8 @@ export class PendingUpgrade {
   /** Whether the application's own response has begun: then it is the answer, and the framework's to finish. */
   get #answering(): boolean {
     if (this.settled) return false;
-    return this.#response?.headersSent === true && this.#response.statusCode !== 101;
+    const response = this.#response?.response;
+    return response?.headersSent === true && response.statusCode !== 101;
   }
 
   /** @internal */
@@ -228,20 +229,21 @@ export class PendingUpgrade {
   async #acceptWithResponse(
     acceptor: Acceptor,
     subprotocol: string | undefined,
-    response: ServerResponse,
+    carried: UpgradeResponse,
   ): Promise<Connection<unknown> | undefined> {
+    const { response } = carried;
     this.#state = 'accepting';
-    sift(response, this.socket);
+    carried.sift(this.socket);
     response.statusCode = 101;
     try {
       await this.#finish(response);
     } catch (error) {
-      if (this.#state === 'accepting') this.#giveUp(response, new Refusal(500));
+      if (this.#state === 'accepting') this.#giveUp(new Refusal(500));
       throw error;
     }
     if (this.#state !== 'accepting') return undefined;
     if (response.statusCode !== 101) return this.#endRefused(response);
-    withdraw(response);
+    carried.withdraw();
     return this.#handOver(acceptor, subprotocol, responseLines(response));
   }
 
@@ -254,18 +256,18 @@ export class PendingUpgrade {
   }
 
   /** Answers past a response that can no longer be sent. */
-  #giveUp(response: ServerResponse, refusal: Refusal): void {
-    withdraw(response);
+  #giveUp(refusal: Refusal): void {
+    this.#response?.withdraw();
     this.#settle('refused');
     this.#answer(refusal);
   }
 
-  #createResponse(): ServerResponse {
-    const response = placeResponse(this.request, this.socket);
-    response.once('finish', () => {
-      if (this.#state === 'pending') this.#endRefused(response);
+  #createResponse(): UpgradeResponse {
+    const carried = new UpgradeResponse(this.request, this.socket);
+    carried.response.once('finish', () => {
+      if (this.#state === 'pending') this.#endRefused(carried.response);
     });
-    return response;
+    return carried;
   }
 
   #endRefused(response: ServerResponse): undefined {
@@ -273,7 +275,7 @@ export class PendingUpgrade {
     if (upgradeRefused.heard) {
       upgradeRefused.publish({ request: this.request, status: response.statusCode, code: this.#refusalCode });
     }
-    withdraw(response);
+    this.#response?.withdraw();
     this.socket.end();
     linger(this.socket);
   }

@@ -1,45 +1,44 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { type Duplex, Writable } from 'node:stream';
 
-// Node's server does for its own responses what is done here for one on a socket that it has let go of.
+/**
+ * A real response on the socket of an upgrade, for a framework to work with. Node's server has let go of that socket, so
+ * what it does for its own responses is done here: 'drain' for what pipes into it, 'close' when it is over.
+ */
+export class UpgradeResponse {
+  readonly response: ServerResponse;
+  #carrier: Writable;
 
-/** Puts a real response on the socket of an upgrade, for a framework to work with. */
-export function placeResponse(request: IncomingMessage, socket: Duplex): ServerResponse {
-  const response = new ServerResponse(request);
-  // Set, not implied: a response that has a header of its own lets those be read which `writeHead` is given.
-  response.setHeader('Connection', 'close');
-  response.assignSocket(socket as never);
-  relayDrain(socket, response);
-  return response;
-}
+  constructor(request: IncomingMessage, socket: Duplex) {
+    this.response = new ServerResponse(request);
+    // Set, not implied: a response that has a header of its own lets those be read which `writeHead` is given.
+    this.response.setHeader('Connection', 'close');
+    this.#carrier = this.#carryOn(socket);
+  }
 
-/** From now on a 101 is kept back, which is only made for its headers; any other response still gets through. */
-export function sift(response: ServerResponse, socket: Duplex): void {
-  const sieve = new Sieve(response, socket);
-  detach(response);
-  response.assignSocket(sieve as never);
-  relayDrain(sieve, response);
-}
+  /** From now on a 101 is kept back, which is only made for its headers; any other response still gets through. */
+  sift(socket: Duplex): void {
+    this.#release();
+    this.#carrier = this.#carryOn(new Sieve(this.response, socket));
+  }
 
-/** Takes the response off its socket, whether it was sent or not, and tells whoever waits for its 'close'. */
-export function withdraw(response: ServerResponse): void {
-  detach(response);
-  if (!response.closed) response.assignSocket(new Writable().destroy() as never);
-}
+  /** Takes the response off its socket, whether it was sent or not, and tells whoever waits for its 'close'. */
+  withdraw(): void {
+    this.#release();
+    if (!this.response.closed) this.response.assignSocket(new Writable().destroy() as never);
+  }
 
-/** What undoes `relayDrain`: at once, for what is left on a socket looks as if somebody had taken it. */
-const relays = new WeakMap<ServerResponse, () => void>();
+  #carryOn(carrier: Writable): Writable {
+    this.response.assignSocket(carrier as never);
+    return carrier.on('drain', this.#onDrain);
+  }
 
-/** What pipes into the response waits for its 'drain'. */
-function relayDrain(socket: Writable, response: ServerResponse): void {
-  const relay = (): void => void response.emit('drain');
-  socket.on('drain', relay);
-  relays.set(response, () => socket.off('drain', relay));
-}
+  #release(): void {
+    this.#carrier.off('drain', this.#onDrain);
+    if (this.response.socket === this.#carrier) this.response.detachSocket(this.#carrier as never);
+  }
 
-function detach(response: ServerResponse): void {
-  relays.get(response)?.();
-  if (response.socket) response.detachSocket(response.socket);
+  #onDrain = (): void => void this.response.emit('drain');
 }
 
 class Sieve extends Writable {
