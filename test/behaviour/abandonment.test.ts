@@ -149,23 +149,6 @@ describe.each(hosts)('$name: a client that goes away', (host) => {
     expect(faults).toEqual([]);
   });
 
-  test.each(Object.entries(ways))('in the middle of its handshake, and %s, leaves nothing', async (_way, goAway) => {
-    const faults = watchProcess();
-    const site = await checkedSite(host, {});
-    const bytes = handshake(site, { path: '/checked' });
-    await Promise.all(
-      Array.from({ length: 40 }, async (_, i) => {
-        const wire = await Wire.open(site);
-        wire.send(bytes.slice(0, 1 + Math.floor((i / 40) * (bytes.length - 2))));
-        await delay(5);
-        goAway(wire);
-        await wire.ending();
-      }),
-    );
-    await expectNothingLeft(site);
-    expect(faults).toEqual([]);
-  });
-
   test('leaves no error behind that a late answer could meet', async () => {
     const faults = watchProcess();
     const late = latch();

@@ -11,10 +11,12 @@ function listenersOf(emitter: EventEmitter): Record<string, number> {
   return Object.fromEntries(emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)]));
 }
 
-/** What would have ended the process, or warned, from now to the end of the test. */
+/** What would have ended the process, or warned of a leak, from now to the end of the test. */
 export function watchProcess(): unknown[] {
   const faults: unknown[] = [];
-  const note = (fault: unknown) => void faults.push(fault);
+  const note = (fault: { name?: string }) => {
+    if (fault?.name !== 'DeprecationWarning') faults.push(fault);
+  };
   for (const event of ['uncaughtException', 'unhandledRejection', 'warning']) process.on(event, note);
   onTestFinished(() => {
     for (const event of ['uncaughtException', 'unhandledRejection', 'warning']) process.off(event, note);

@@ -36,7 +36,6 @@ describe.each(hosts)('$name: an upgrade to another protocol', (host) => {
     ['h2c, kept alive', { ...h2c, Connection: 'keep-alive, Upgrade' }],
     ['TLS', { Connection: 'Upgrade', Upgrade: 'TLS/1.2' }],
     ['something like WebSocket', { Connection: 'Upgrade', Upgrade: 'websockets' }],
-    ['nothing', { Connection: 'Upgrade', Upgrade: '' }],
   ])('(%s) is the ordinary request that it also is, and so is the next', async (_name, fields) => {
     const site = await serve(host, plan);
     const wire = await Wire.open(site);
@@ -131,6 +130,16 @@ describe.each(hosts)('$name: an upgrade to another protocol', (host) => {
     const wire = await Wire.open(site);
     wire.send(get(site, { ...h2c, Connection: 'Upgrade, close' }));
     expect((await wire.lastResponse()).body.toString()).toBe('a page');
+    const other = await Wire.open(site);
+    other.send(post(site, { ...h2c, Connection: 'Upgrade, close', 'Content-Length': '5' }), 'hello');
+    expect((await other.lastResponse()).body.toString()).toBe('posted: hello');
+  });
+
+  test('is told where it expects what nobody can do', async () => {
+    const site = await serve(host, plan);
+    const wire = await Wire.open(site);
+    wire.send(post(site, { ...h2c, 'Content-Length': '5', Expect: 'wonders' }));
+    expect((await wire.response()).status).toBe(417);
   });
 
   test('may be followed by one to WebSocket on the same connection', async () => {

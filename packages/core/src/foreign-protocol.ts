@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { listsToken } from './handshake.js';
 
 /**
  * Serves a request that asks for another protocol than WebSocket (h2c from curl or Java's HttpClient) as the ordinary HTTP
@@ -12,25 +13,38 @@ import type { Duplex } from 'node:stream';
 export function serveAsOrdinaryRequest(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   if (!request.complete || request.readableLength > 0) return serveBeforeRest(server, request, socket, head);
   socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
-  takeUpAnew(server, socket);
+  takeUpAnew(server, request, socket);
 }
 
 /** Since Node 26 the body stays with the request, and the socket gives only what comes behind it. */
 function serveBeforeRest(server: Server, request: IncomingMessage, socket: Duplex, rest: Buffer): void {
   if (rest.length > 0) socket.unshift(rest);
   const response = new ServerResponse(request);
+  response.shouldKeepAlive = !listsToken(request.headers.connection, 'close');
   response.assignSocket(socket as Socket);
   response.once('finish', () => {
     response.detachSocket(socket as Socket);
     if (!response.shouldKeepAlive) return socket.end();
     request.resume();
-    takeUpAnew(server, socket);
+    takeUpAnew(server, request, socket);
   });
+  emitRequest(server, request, response);
+}
+
+/** As Node does for the requests that it takes up itself (RFC 9110 section 10.1.1). */
+function emitRequest(server: Server, request: IncomingMessage, response: ServerResponse): void {
+  const { expect } = request.headers;
+  if (expect === undefined) return void server.emit('request', request, response);
+  const asked = listsToken(expect, '100-continue') ? 'checkContinue' : 'checkExpectation';
+  if (server.emit(asked, request, response)) return;
+  if (asked === 'checkExpectation') return void response.writeHead(417).end();
+  response.writeContinue();
   server.emit('request', request, response);
 }
 
-function takeUpAnew(server: Server, socket: Duplex): void {
-  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);
+/** The request knows the server's own socket; what came with the event may be Node's wrapping of it. */
+function takeUpAnew(server: Server, request: IncomingMessage, socket: Duplex): void {
+  server.emit('encrypted' in request.socket ? 'secureConnection' : 'connection', socket);
 }
 
 function headWithoutUpgrade(request: IncomingMessage): Buffer {
