@@ -15,6 +15,7 @@ export type { LifeOptions } from './life.js';
 export { allowOrigins, anyOrigin, type CheckOrigin, sameOrigin } from './origin.js';
 export { PendingUpgrade } from './pending.js';
 export { PreparedMessage } from './prepared-message.js';
+export { type Reconnecting, type ReconnectingOptions, reconnecting, type Wait } from './reconnecting.js';
 export { Refusal, type RefusalOptions } from './refusal.js';
 export type { Handler, Route, RouteOptions, UpgradeContext } from './route.js';
 export type { PathParams, Query } from './router.js';
