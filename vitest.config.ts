@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { NothingSkipped } from './test/nothing-skipped.js';
 
 /** These start compilers, package managers or a browser, which would take the time that other tests measure. */
-const demanding = ['test/packages/**/*.test.ts', 'test/browser/**/*.test.ts'];
+const demanding = ['test/packages/**/*.test.ts', 'test/browser/**/*.test.ts', 'test/examples/**/*.test.ts'];
 
 export default defineConfig({
   test: {

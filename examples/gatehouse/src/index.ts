@@ -1,0 +1,3 @@
+export { commandLine, giveUp } from './command-line.js';
+export { page } from './page.js';
+export { serve } from './serve.js';
