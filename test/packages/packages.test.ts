@@ -16,6 +16,7 @@ const exported = { core: 'Upgrader', express: 'websocket', fastify: 'default' };
 const packages = Object.keys(exported) as (keyof typeof exported)[];
 
 const snippets = await snippetsOf('README.md');
+const servers = snippets.filter(({ heading }) => heading !== 'Client');
 const strict = { strict: true, skipLibCheck: false, module: 'nodenext', target: 'es2023' };
 
 /** Preloaded into a program, tells the test on which port it has come to listen. */
@@ -84,7 +85,7 @@ describe('a project that uses them', () => {
     await newcomer.write('tsconfig.json', JSON.stringify({ compilerOptions: { ...strict, outDir: 'built' } }));
     await newcomer.write('commonjs.cts', "import core = require('@drawbridge/core');\nnew core.Upgrader().close();\n");
     await newcomer.write('report-port.mjs', reportPort);
-    for (const { heading, code } of snippets) await newcomer.write(`${heading}.ts`, code.replace('8080', '0'));
+    for (const { heading, code } of snippets) await newcomer.write(`${heading}.ts`, atAnyPort(code));
     for (const name of packages) {
       const [snippet] = await snippetsOf('packages', name, 'README.md');
       await newcomer.write(`package-${name}.ts`, snippet?.code as string);
@@ -96,7 +97,7 @@ describe('a project that uses them', () => {
     await newcomer.compile('typescript5');
   });
 
-  describe.each(snippets)("the README's program for $heading", ({ heading }) => {
+  describe.each(servers)("the README's program for $heading", ({ heading }) => {
     let program: ChildProcess;
     let host: string;
 
@@ -125,6 +126,11 @@ describe('a project that uses them', () => {
       client.terminate();
     });
 
+    it("serves the README's client", async () => {
+      const client = await run(process.execPath, [newcomer.path('built', 'Client.js')], { env: { HOST: host } });
+      expect(client).toEqual({ stdout: 'lobby: good evening\n', stderr: '' });
+    });
+
     it('refuses with the answer of the application', async () => {
       expect(await refusal(new WebSocket(`ws://${host}/rooms/cellar`))).toEqual([404, 'No such room.']);
     });
@@ -145,6 +151,11 @@ describe('a project that uses them', () => {
     });
   });
 });
+
+/** The servers listen where there is room, and the client is told where that is. */
+function atAnyPort(code: string): string {
+  return code.replace("'ws://localhost:8080/", "'ws://' + process.env.HOST + '/").replace('8080', '0');
+}
 
 async function refusal(client: WebSocket): Promise<[status: number | undefined, body: string]> {
   const [, response]: [ClientRequest, IncomingMessage] = (await once(client, 'unexpected-response')) as never;
