@@ -26,7 +26,7 @@ const orders: Order[] = ['before', 'after'];
 
 const routes: Route[] = [
   { path: '/echo', handler: echo },
-  { path: '/slow', handler: echo, gates: [() => delay(200)] },
+  { path: '/slow', handler: echo, gates: [() => delay(80)] },
 ];
 
 /** Our application with a neighbour on the same server, who comes before us or after us. */
@@ -34,7 +34,7 @@ async function serveBeside(
   host: Host,
   order: Order,
   join: (server: Server) => void | Promise<void>,
-  options: Plan['options'] = { unclaimedTimeout: 100 },
+  options: Plan['options'] = { unclaimedTimeout: 60 },
 ): Promise<Site> {
   if (order === 'before') return serve(host, { options, routes, before: join });
   const site = await serve(host, { options, routes });
@@ -57,11 +57,11 @@ function neighbourOn(path: string, think: () => unknown = () => {}): (server: Se
 
 /** Ours works at once and after thinking, and what is nobody's gets 404. */
 async function expectOurs(site: Site): Promise<void> {
+  const nobodys = await knock(site, { path: '/nobodys' });
   const [fast, slow] = await Promise.all([dial(site, '/echo'), dial(site, '/slow')]);
   expect(await exchange(fast, 'at once')).toBe('at once');
   expect(await exchange(slow, 'after a while')).toBe('after a while');
-  const response = await (await knock(site, { path: '/nobodys' })).lastResponse();
-  expect(response.status).toBe(404);
+  expect((await nobodys.lastResponse()).status).toBe(404);
 }
 
 describe.each(hosts)('$name: beside another listener', (host) => {
@@ -276,7 +276,7 @@ describe.each(hosts)('$name: beside socket.io', (host) => {
     const cut = await knock(site, { path: '/slow' });
     await cut.ending();
     expect(await exchange(await dial(site, '/echo'), 'at once')).toBe('at once');
-    await delay(250);
+    await delay(100);
     expect(faults).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
-import websocket from '@drawbridge/fastify';
-import createFastify, { type onRequestAsyncHookHandler } from 'fastify';
-import { anyPort, type Gate, type Handler, type Host, openSockets, type Plan, siteOf } from './host.js';
+import websocket, { type RouteOptions, type WebsocketHandler, type WebsocketPluginOptions } from '@drawbridge/fastify';
+import createFastify, { type FastifyInstance, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
+import { anyPort, type Gate, type Host, openSockets, type Plan, siteOf } from './host.js';
 
 /** A Fastify application; gates are `onRequest` hooks of the route. */
 export const host: Host = {
@@ -12,9 +12,10 @@ export const host: Host = {
     const fastify = createFastify({ forceCloseConnections: true });
     const sockets = openSockets(fastify.server);
     await plan.before?.(fastify.server);
-    await fastify.register(websocket, plan.options ?? {});
+    await fastify.register(websocket, (plan.options ?? {}) as object as WebsocketPluginOptions);
     for (const { path, gates = [], options, handler = () => {} } of plan.routes ?? []) {
-      fastify.get(path, { websocket: options ?? true, onRequest: gates.map(hook) }, handler as Handler);
+      const onUpgrade = (options ?? true) as true | object as true | RouteOptions<undefined, FastifyRequest>;
+      fastify.get(path, { websocket: onUpgrade, onRequest: gates.map(hook) }, handler as object as WebsocketHandler);
     }
     addPages(fastify, plan);
     await fastify.listen(anyPort);
@@ -22,7 +23,7 @@ export const host: Host = {
   },
 };
 
-function addPages(fastify: ReturnType<typeof createFastify>, { pages = {} }: Plan): void {
+function addPages(fastify: FastifyInstance, { pages = {} }: Plan): void {
   fastify.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   for (const [url, page] of Object.entries(pages)) {
     fastify.route({
