@@ -1,0 +1,253 @@
+import type { Connection, Upgrader, RouteOptions as WebSocketOptions } from '@drawbridge/core';
+import type {
+  ContextConfigDefault,
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyRequest,
+  FastifySchema,
+  FastifyTypeProvider,
+  FastifyTypeProviderDefault,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerBase,
+  RawServerDefault,
+  RequestGenericInterface,
+} from 'fastify';
+
+/**
+ * Runs when the connection is open, with the Fastify instance as `this`. What it throws or rejects with closes the connection
+ * with 1011 and is reported.
+ */
+export type WebsocketHandler<
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+  RequestGeneric extends RequestGenericInterface = RequestGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  Data = undefined,
+> = (
+  this: FastifyInstance,
+  socket: Connection<Data>,
+  request: FastifyRequest<RequestGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+) => // biome-ignore lint/suspicious/noConfusingVoidType: what an async handler returns is nobody's business.
+void | Promise<unknown>;
+
+/** What a route may say of its `socket.data` beside `Params`, `Querystring` and the like, where all are given by hand. */
+type DataOf<RouteGeneric> = RouteGeneric extends { Data: infer Data } ? Data : undefined;
+
+declare module 'fastify' {
+  interface RouteGenericInterface {
+    Data?: unknown;
+  }
+
+  interface RouteShorthandOptions<
+    RawServer extends RawServerBase = RawServerDefault,
+    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+    RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+    ContextConfig = ContextConfigDefault,
+    SchemaCompiler extends FastifySchema = FastifySchema,
+    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+    Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  > {
+    /** `true`, or the options of a WebSocket route: then `handler` is called with the open connection and the request. */
+    websocket?:
+      | boolean
+      | WebSocketOptions<
+          unknown,
+          FastifyRequest<
+            RouteGeneric,
+            RawServer,
+            RawRequest,
+            NoInfer<SchemaCompiler>,
+            TypeProvider,
+            ContextConfig,
+            Logger
+          >
+        >;
+  }
+
+  interface RouteOptions<
+    RawServer extends RawServerBase = RawServerDefault,
+    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+    RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+    ContextConfig = ContextConfigDefault,
+    SchemaCompiler extends FastifySchema = FastifySchema,
+    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+    Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  > {
+    /** Called with the open connection and the request, while `handler` answers ordinary HTTP requests for the same path. */
+    wsHandler?: WebsocketHandler<
+      RawServer,
+      RawRequest,
+      RouteGeneric,
+      ContextConfig,
+      NoInfer<SchemaCompiler>,
+      TypeProvider,
+      Logger
+    >;
+  }
+
+  interface RouteShorthandMethod<
+    RawServer extends RawServerBase = RawServerDefault,
+    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+    Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  > {
+    // biome-ignore lint/style/useShorthandFunctionType: one more signature beside Fastify's.
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      InnerLogger extends Logger = Logger,
+      Data = DataOf<RouteGeneric>,
+    >(
+      path: string,
+      opts: Omit<
+        RouteShorthandOptions<
+          RawServer,
+          RawRequest,
+          RawReply,
+          RouteGeneric,
+          ContextConfig,
+          SchemaCompiler,
+          TypeProvider,
+          InnerLogger
+        >,
+        'websocket'
+      > & {
+        websocket:
+          | true
+          | WebSocketOptions<
+              Data,
+              FastifyRequest<
+                RouteGeneric,
+                RawServer,
+                RawRequest,
+                NoInfer<SchemaCompiler>,
+                TypeProvider,
+                ContextConfig,
+                InnerLogger
+              >
+            >;
+      },
+      handler: WebsocketHandler<
+        RawServer,
+        RawRequest,
+        RouteGeneric,
+        ContextConfig,
+        NoInfer<SchemaCompiler>,
+        TypeProvider,
+        InnerLogger,
+        NoInfer<Data>
+      >,
+    ): FastifyInstance<RawServer, RawRequest, RawReply, InnerLogger, TypeProvider>;
+  }
+
+  interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      Data = DataOf<RouteGeneric>,
+    >(
+      opts: Omit<
+        RouteOptions<
+          RawServer,
+          RawRequest,
+          RawReply,
+          RouteGeneric,
+          ContextConfig,
+          SchemaCompiler,
+          TypeProvider,
+          Logger
+        >,
+        'websocket' | 'handler' | 'wsHandler'
+      > & {
+        websocket:
+          | true
+          | WebSocketOptions<
+              Data,
+              FastifyRequest<
+                RouteGeneric,
+                RawServer,
+                RawRequest,
+                NoInfer<SchemaCompiler>,
+                TypeProvider,
+                ContextConfig,
+                Logger
+              >
+            >;
+        handler: WebsocketHandler<
+          RawServer,
+          RawRequest,
+          RouteGeneric,
+          ContextConfig,
+          NoInfer<SchemaCompiler>,
+          TypeProvider,
+          Logger,
+          NoInfer<Data>
+        >;
+        wsHandler?: never;
+      },
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>;
+
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      Data = DataOf<RouteGeneric>,
+    >(
+      opts: Omit<
+        RouteOptions<
+          RawServer,
+          RawRequest,
+          RawReply,
+          RouteGeneric,
+          ContextConfig,
+          SchemaCompiler,
+          TypeProvider,
+          Logger
+        >,
+        'websocket' | 'wsHandler'
+      > & {
+        websocket?:
+          | true
+          | WebSocketOptions<
+              Data,
+              FastifyRequest<
+                RouteGeneric,
+                RawServer,
+                RawRequest,
+                NoInfer<SchemaCompiler>,
+                TypeProvider,
+                ContextConfig,
+                Logger
+              >
+            >;
+        wsHandler: WebsocketHandler<
+          RawServer,
+          RawRequest,
+          RouteGeneric,
+          ContextConfig,
+          NoInfer<SchemaCompiler>,
+          TypeProvider,
+          Logger,
+          NoInfer<Data>
+        >;
+      },
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>;
+
+    /** Decides the upgrades of this instance's WebSocket routes; its `connections` are the open ones. */
+    upgrader: Upgrader<undefined, FastifyRequest>;
+  }
+
+  interface FastifyRequest {
+    /** Whether this request asks to become a WebSocket. */
+    ws: boolean;
+  }
+}

@@ -1,0 +1,140 @@
+import { subscribe } from 'node:diagnostics_channel';
+import {
+  DrawbridgeError,
+  type Handler,
+  PendingUpgrade,
+  type Refusal,
+  type Route,
+  type RouteOptions,
+  type Upgrader,
+} from '@drawbridge/core';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify';
+import { siteOf } from './site.js';
+
+/** What the plugin gives to the routes of its instance. Registered, so that two copies of this package understand each other. */
+export const kBridge = Symbol.for('drawbridge.fastify.bridge');
+const kDeclaration = Symbol.for('drawbridge.fastify.declaration');
+const kWatched = Symbol.for('drawbridge.fastify.watched');
+
+export interface Bridge {
+  readonly upgrader: Upgrader<undefined, FastifyRequest>;
+  /** Whether `request.ip`, `host` and `protocol` tell where a request came from, rather than the Upgrader's own `trustProxy`. */
+  readonly trustsAsFastify: boolean;
+}
+
+type Instance = FastifyInstance & { [kBridge]?: Bridge; [kWatched]?: true; websocketServer?: unknown };
+type Config = { [kDeclaration]?: Declaration } | undefined;
+type HttpHandler = FastifyRouteOptions['handler'];
+type SocketHandler = Handler<unknown, FastifyRequest>;
+
+/**
+ * A route that asks for WebSocket, by `websocket` or `wsHandler`. Which plugin serves its instance is known only when all of
+ * them are loaded; a route that none of ours serves stays as it would be without this package.
+ */
+export class Declaration {
+  readonly #server: Instance;
+  readonly #name: string;
+  readonly #methods: readonly string[];
+  readonly #options: RouteOptions<unknown, FastifyRequest>;
+  readonly #socketHandler: SocketHandler;
+  #bridge: Bridge | undefined;
+  #route: Route<unknown, FastifyRequest> | undefined;
+
+  constructor(server: FastifyInstance, declared: FastifyRouteOptions) {
+    const { websocket, wsHandler, handler, method, url } = declared;
+    this.#server = server;
+    this.#name = `${method} ${url}`;
+    this.#methods = [method].flat();
+    this.#options = typeof websocket === 'object' ? (websocket as RouteOptions<unknown, FastifyRequest>) : {};
+    this.#socketHandler = (wsHandler ?? handler) as SocketHandler;
+  }
+
+  /** The declaration of the route that a request has come to; `undefined` where it is an HTTP route, or none. */
+  static of(request: FastifyRequest): Declaration | undefined {
+    return (request.routeOptions.config as Config)?.[kDeclaration];
+  }
+
+  get served(): boolean {
+    return this.#bridge !== undefined;
+  }
+
+  /** Finds out who serves it, when all plugins are loaded. Throws `PLUGIN_NOT_REGISTERED`, `INVALID_OPTION`. */
+  settle(): void {
+    this.#bridge = this.#server[kBridge];
+    if (this.#bridge) this.#compile(this.#bridge.upgrader);
+    // That decorator is @fastify/websocket's: it serves this instance, and needs nothing of ours.
+    else if (!this.#server.websocketServer) throw notRegistered(this.#name);
+  }
+
+  admit(upgrade: PendingUpgrade, request: FastifyRequest, reply: FastifyReply): void {
+    if (this.#bridge?.trustsAsFastify) upgrade.site = siteOf(request);
+    // As Fastify ends any response: its hooks run, and what they set is on the 101.
+    upgrade.finishResponse = () => void reply.code(101).send();
+    (this.#route as Route<unknown, FastifyRequest>).admit(upgrade, request).then(
+      () => void (reply.sent || reply.hijack()),
+      (refusal: Refusal) => void (upgrade.decided || reply.send(refusal)),
+    );
+  }
+
+  #compile(upgrader: Upgrader<undefined, FastifyRequest>): void {
+    if (!this.#methods.some((method) => method === 'GET' || method === 'HEAD')) {
+      throw new DrawbridgeError(
+        'INVALID_OPTION',
+        `${this.#name}: a WebSocket route is a GET route; declare it by GET.`,
+      );
+    }
+    this.#route = upgrader.compile<unknown, FastifyRequest>(this.#options, (socket, request) =>
+      this.#socketHandler.call(this.#server, socket, request),
+    );
+  }
+}
+
+// The routes that an application declares before it loads the plugin can only be seen by who is there from the beginning.
+subscribe('fastify.initialization', (message) => watch((message as { fastify: FastifyInstance }).fastify));
+
+/** Whether an instance has been watched since before its first route. */
+export function isWatched(fastify: Instance): boolean {
+  return fastify[kWatched] === true;
+}
+
+/** Takes note of each route that asks for WebSocket, on this instance and those below it. */
+export function watch(fastify: Instance): void {
+  if (isWatched(fastify)) return;
+  fastify[kWatched] = true;
+  const declarations: Declaration[] = [];
+  fastify.addHook('onRoute', function (declared) {
+    if (!declared.websocket && !declared.wsHandler) return;
+    declarations.push(declare(this, declared));
+  });
+  fastify.addHook('onReady', async () => {
+    for (const declaration of declarations) declaration.settle();
+  });
+}
+
+function declare(server: FastifyInstance, declared: FastifyRouteOptions): Declaration {
+  const declaration = new Declaration(server, declared);
+  const { handler, wsHandler, config, schema } = declared;
+  const answer = wsHandler ? handler : answerNotFound;
+  declared.config = { ...config, [kDeclaration]: declaration } as NonNullable<typeof config>;
+  // The word by which API documentation (@fastify/swagger) leaves a route out.
+  if (!wsHandler) declared.schema = { ...schema, hide: true } as NonNullable<typeof schema>;
+  declared.handler = function (this: FastifyInstance, request, reply) {
+    if (!declaration.served) return handler.call(this, request, reply);
+    const upgrade = PendingUpgrade.of(request.raw);
+    if (!upgrade) return answer.call(this, request, reply);
+    declaration.admit(upgrade, request, reply);
+  } as HttpHandler;
+  return declaration;
+}
+
+const answerNotFound: HttpHandler = (_request, reply) => {
+  reply.callNotFound();
+};
+
+function notRegistered(name: string): DrawbridgeError {
+  return new DrawbridgeError(
+    'PLUGIN_NOT_REGISTERED',
+    `${name} is a WebSocket route, and no WebSocket plugin is registered on its instance or one above it; ` +
+      "call fastify.register(websocket) with the default export of '@drawbridge/fastify', on the outermost of them.",
+  );
+}
