@@ -171,8 +171,13 @@ export class Connection<Data = undefined> extends WebSocket {
    * with `RECEIVE_TIMEOUT` or the signal's reason when told to stop waiting, with `CONSUMER_CONFLICT` beside a `message`
    * listener.
    */
-  receive(options?: ReceiveOptions): Promise<Message> {
-    return this.#next(options).then(toMessage);
+  receive(options: ReceiveOptions = {}): Promise<Message> {
+    try {
+      const message = this.#take(options.signal);
+      return message ? Promise.resolve(toMessage(message)) : unheard(this.#wait(options).then(toMessage));
+    } catch (error) {
+      return unheard(Promise.reject(error));
+    }
   }
 
   /** The next message, parsed. Rejects as `receive` does, and with `INVALID_JSON` for what is none; the connection stays open. */
@@ -216,7 +221,10 @@ export class Connection<Data = undefined> extends WebSocket {
       throw error;
     };
     return {
-      next: () => this.#next().then(step, last),
+      next: () => {
+        const message = this.#take();
+        return message ? Promise.resolve(step(message)) : this.#wait({}).then(step, last);
+      },
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this;
@@ -249,7 +257,12 @@ export class Connection<Data = undefined> extends WebSocket {
 
   /** The connection as a Duplex with backpressure both ways (`ws`'s `createWebSocketStream`). It is a `message` listener. */
   stream(options?: DuplexOptions): Duplex {
-    return createWebSocketStream(this, options);
+    const duplex = createWebSocketStream(this, options);
+    // A peer that breaks the protocol makes the stream fail too; it must not be the process that hears it.
+    duplex.on('error', ignore);
+    // The end of a connection that has ended will not come any more.
+    if (this.#end) process.nextTick(() => duplex.push(null));
+    return duplex;
   }
 
   /**
@@ -274,9 +287,16 @@ export class Connection<Data = undefined> extends WebSocket {
     super.terminate();
   }
 
+  /** What comes from then on is received as long as there is room for it (RFC 6455 section 5.5.1), so that the answer is seen. */
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason);
+    if (this.#held || this.#paused) super.resume();
+    this.#openGate();
+  }
+
   override pause(): void {
     this.#paused = true;
-    super.pause();
+    if (this.readyState === WebSocket.OPEN) super.pause();
   }
 
   override resume(): void {
@@ -436,6 +456,7 @@ export class Connection<Data = undefined> extends WebSocket {
     const heard = this.listenerCount('message') > 0;
     if (heard && !this.#paused && !this.#inbox?.length) return this.#emitGuarded('message', [data, isBinary]);
     this.#inbox ??= new Inbox();
+    if (this.readyState !== WebSocket.OPEN && this.#isFull(1)) return heard;
     this.#inbox.put({ data, isBinary });
     if (this.#isFull(1)) this.#hold();
     return heard;
@@ -443,6 +464,7 @@ export class Connection<Data = undefined> extends WebSocket {
 
   #onClose(code: number, reason: Buffer): void {
     this.#end = { code, reason: reason.toString(), wasClean: code !== 1006 };
+    this.flush();
     const error = this.#inbox || this.#abort || this.#drainWaiters ? new ConnectionClosed(this.#end) : undefined;
     this.#life.onClose(this as Connection<unknown>, this.#end);
     this.#ending?.resolve(this.#end);
@@ -453,17 +475,16 @@ export class Connection<Data = undefined> extends WebSocket {
     this.#abort?.abort(error);
   }
 
-  #next(options: ReceiveOptions = {}): Promise<RawMessage> {
-    try {
-      this.#becomePulled();
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const inbox = this.#inbox as Inbox;
-    const message = inbox.take();
-    if (!message) return this.#end ? Promise.reject(new ConnectionClosed(this.#end)) : inbox.wait(options);
-    if (this.#held) this.#releaseIfRoom();
-    return Promise.resolve(message);
+  #take(signal?: AbortSignal): RawMessage | undefined {
+    this.#becomePulled();
+    signal?.throwIfAborted();
+    const message = this.#inbox?.take();
+    if (message && this.#held) this.#releaseIfRoom();
+    return message;
+  }
+
+  #wait(options: ReceiveOptions): Promise<RawMessage> {
+    return this.#end ? Promise.reject(new ConnectionClosed(this.#end)) : (this.#inbox as Inbox).wait(options);
   }
 
   #becomeHeard(): void {
@@ -482,10 +503,14 @@ export class Connection<Data = undefined> extends WebSocket {
     this.#inbox ??= new Inbox();
   }
 
-  /** @internal Hands the messages that have waited to the listeners, for as long as there is one and it wants them. */
+  /**
+   * Hands the messages that have waited to the listeners, for as long as there is one and it wants them. What comes last is
+   * the close, so before that they get the rest even if they have paused, as from `ws`.
+   * @internal
+   */
   flush(): void {
     const inbox = this.#inbox;
-    while (inbox?.length && !this.#paused && this.listenerCount('message') > 0) {
+    while (inbox?.length && (!this.#paused || this.#end) && this.listenerCount('message') > 0) {
       const { data, isBinary } = inbox.take() as RawMessage;
       this.#emitGuarded('message', [data, isBinary]);
     }
@@ -504,11 +529,12 @@ export class Connection<Data = undefined> extends WebSocket {
   #isFull(share: number): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#life;
     const inbox = this.#inbox as Inbox;
+    if (inbox.length === 0) return false;
     return inbox.length >= maxQueuedMessages * share || inbox.bytes >= maxQueuedBytes * share;
   }
 
   #hold(): void {
-    if (this.#held) return;
+    if (this.#held || this.readyState !== WebSocket.OPEN) return;
     this.#held = true;
     super.pause();
   }
@@ -522,7 +548,7 @@ export class Connection<Data = undefined> extends WebSocket {
 
   /** Lets a step of receiving wait for room in the queue, so that one packet cannot swell to many messages in memory. */
   #whenRoom(proceed: (closed: boolean) => void): void {
-    if (!this.#held) return proceed(false);
+    if (!this.#held || this.readyState !== WebSocket.OPEN) return proceed(false);
     this.#whenReleased = () => proceed(this.#transport?.destroyed === true);
   }
 
@@ -565,6 +591,14 @@ type Transport = Duplex & { bytesRead?: number; bytesWritten?: number };
 function flush(connection: Connection<never>): void {
   connection.flush();
 }
+
+/** A promise that nobody awaits yet, or any more, does not end the process by its rejection. */
+function unheard<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(ignore);
+  return promise;
+}
+
+function ignore(): void {}
 
 function conflict(message: string): DrawbridgeError {
   return new DrawbridgeError('CONSUMER_CONFLICT', message);

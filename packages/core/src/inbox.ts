@@ -23,7 +23,7 @@ interface Waiter {
 
 /** The messages that have come and nobody has taken yet, and those who wait for one; never both. */
 export class Inbox {
-  #messages: RawMessage[] = [];
+  #messages: (RawMessage | undefined)[] = [];
   #first = 0;
   #waiters: Waiter[] = [];
   /** Of all waiting messages together. */
@@ -37,7 +37,7 @@ export class Inbox {
   put(message: RawMessage): void {
     const waiter = this.#waiters.shift();
     if (waiter) return waiter.resolve(message);
-    this.#messages.push(message);
+    this.#messages.push({ data: compact(message.data), isBinary: message.isBinary });
     this.bytes += byteLength(message.data);
   }
 
@@ -45,9 +45,9 @@ export class Inbox {
     const message = this.#messages[this.#first];
     if (!message) return undefined;
     this.bytes -= byteLength(message.data);
-    this.#first++;
-    if (this.#first === this.#messages.length) {
-      this.#messages = [];
+    this.#messages[this.#first++] = undefined;
+    if (this.#first * 2 >= this.#messages.length) {
+      this.#messages = this.#messages.slice(this.#first);
       this.#first = 0;
     }
     return message;
@@ -95,6 +95,12 @@ export function toMessage({ data, isBinary }: RawMessage): Message {
 function byteLength(data: unknown): number {
   if (Array.isArray(data)) return data.reduce((sum: number, one: Buffer) => sum + one.length, 0);
   return (data as Uint8Array).byteLength ?? (data as Blob).size;
+}
+
+/** A message is a view of the packet it came in, and would keep all of it in memory: a small one that waits gets its own. */
+function compact(data: unknown): unknown {
+  if (Array.isArray(data)) return data.map(compact);
+  return Buffer.isBuffer(data) && data.length * 4 < data.buffer.byteLength ? Buffer.from(data) : data;
 }
 
 function timedOut(timeout: number): DrawbridgeError {
