@@ -138,6 +138,17 @@ upgrader.route('/trusting', { trustProxy: true }, () => {});
 // @ts-expect-error: a verdict is a boolean
 upgrader.route('/verdict', { checkOrigin: () => 'yes' }, () => {});
 
+// A message to many goes to connections of whatever data.
+const room = new Set<Connection<{ name: string }>>();
+upgrader.route('/named', { beforeUpgrade: () => ({ name: 'ada' }) }, (socket) => {
+  room.add(socket);
+  same<number>()(upgrader.broadcast(room, 'hello', { except: socket }));
+});
+upgrader.broadcast(upgrader.connections, new Uint8Array(2), { binary: false });
+upgrader.broadcast((socket) => socket.path === '/named', 'hello');
+// @ts-expect-error: a message is text or bytes
+upgrader.broadcast(room, { text: 'hello' });
+
 // Every kind of Node server is attached in the same way.
 upgrader.attach(createHttpServer()).detach(createHttpServer());
 upgrader.attach(createHttpsServer());

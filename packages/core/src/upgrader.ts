@@ -65,7 +65,7 @@ export interface CloseOptions {
 
 export interface BroadcastOptions {
   /** One connection that does not get it, such as the one it came from. */
-  except?: Connection<never> | undefined;
+  except?: Connection<unknown> | undefined;
   /** Whether it is sent as binary. Default: whether the data is no string. */
   binary?: boolean;
 }
@@ -180,20 +180,14 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
    * upgrader.broadcast((socket) => socket.path === '/news', JSON.stringify(item));
    */
   broadcast(
-    to: Iterable<Connection<never>> | ((connection: Connection<unknown>) => boolean),
+    to: Iterable<Connection<unknown>> | ((connection: Connection<unknown>) => boolean),
     data: string | ArrayBuffer | ArrayBufferView | PreparedMessage,
     { except, binary }: BroadcastOptions = {},
   ): number {
     const message =
       data instanceof PreparedMessage ? data : new PreparedMessage(data, binary === undefined ? {} : { binary });
-    if (typeof to !== 'function') {
-      return broadcast(
-        to as Iterable<Connection<unknown>>,
-        message,
-        (connection) => (connection as unknown) === except,
-      );
-    }
-    return broadcast(this.#connections, message, (connection) => (connection as unknown) === except || !to(connection));
+    if (typeof to !== 'function') return broadcast(to, message, (connection) => connection === except);
+    return broadcast(this.#connections, message, (connection) => connection === except || !to(connection));
   }
 
   /**
