@@ -91,14 +91,17 @@ describe.each(versions)('$name: a refusal that the application sends itself', ({
 
   test('may be a stream that the client reads more slowly than it comes', async () => {
     const app = express();
+    const begun = latch<Response>();
     app.use((_req, res) => {
       res.status(403);
       Readable.from(slices(body)).pipe(res);
+      begun.open(res);
     });
     const site = await serve(app);
     const wire = await knock(site);
     wire.pause();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const res = await begun.promise;
+    await expect.poll(() => res.writableNeedDrain).toBe(true);
     wire.resume();
     const response = await wire.lastResponse();
     expect(response.status).toBe(403);
