@@ -72,6 +72,19 @@ upgrader.route('/plain', (socket) => {
   same<undefined>()(socket.data);
 });
 
+// A connection has ws's types for listeners of both kinds.
+upgrader.route('/listening', (socket) => {
+  socket.addEventListener('message', ({ data, type }) => same<string>()(typeof data === 'string' ? data : type));
+  socket.addEventListener('close', { handleEvent: ({ code, wasClean }) => same<boolean>()(wasClean && code === 1000) });
+  socket.onmessage = ({ data }) => socket.send(data.toString());
+  socket.once('close', (code, reason) => {
+    same<number>()(code);
+    same<Buffer>()(reason);
+  });
+  // @ts-expect-error: there is no such event
+  socket.addEventListener('massage', () => {});
+});
+
 // A handler may be asynchronous, and may be declared apart from its route.
 upgrader.route('/slow', async (socket) => {
   await new Promise((resolve) => socket.once('close', resolve));

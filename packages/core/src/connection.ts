@@ -331,12 +331,16 @@ export class Connection<Data = undefined> extends WebSocket {
 
   // What follows is for ws's own `addEventListener`, whose wrapper hides a listener's promise from the emitter.
 
-  override addEventListener(type: string, listener: unknown, options?: object): void {
-    super.addEventListener(type as 'message', guard(listener) as () => void, options);
+  override addEventListener<Type extends keyof EventMap>(
+    type: Type,
+    listener: EventListener<Type>,
+    options?: WebSocket.EventListenerOptions,
+  ): void {
+    super.addEventListener(type, guard(listener) as EventListener<Type>, options);
   }
 
-  override removeEventListener(type: string, listener: unknown): void {
-    super.removeEventListener(type as 'message', guard(listener) as () => void);
+  override removeEventListener<Type extends keyof EventMap>(type: Type, listener: EventListener<Type>): void {
+    super.removeEventListener(type, guard(listener) as EventListener<Type>);
   }
 
   /**
@@ -573,6 +577,12 @@ export class Connection<Data = undefined> extends WebSocket {
 
 /** What a `Connection` is made with: `ws`'s options, and what its route tells it. */
 export type ConnectionOptions = (ClientOptions | ClientRequestArgs) & { life: Life };
+
+type EventMap = WebSocket.WebSocketEventMap;
+
+type EventListener<Type extends keyof EventMap> =
+  | ((event: EventMap[Type]) => void)
+  | { handleEvent(event: EventMap[Type]): void };
 
 type Sendable = Parameters<WebSocket['send']>[0] | PreparedMessage;
 

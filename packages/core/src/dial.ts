@@ -182,7 +182,7 @@ function requestHeaders(headers: DialOptions['headers'] = {}, cookie: string): O
 function redirection(error: unknown, target: URL): URL | undefined {
   if (!(error instanceof HandshakeRefused) || error.code !== 'HANDSHAKE_REFUSED') return undefined;
   const { location } = error.headers;
-  if (![301, 302, 303, 307, 308].includes(error.status) || !location || !URL.canParse(location, target))
+  if (![301, 302, 303, 307, 308].includes(error.status) || !location || !URL.canParse(location, target.href))
     return undefined;
   const next = new URL(location, target);
   next.hash = '';
