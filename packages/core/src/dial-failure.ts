@@ -1,12 +1,15 @@
 import { DrawbridgeError } from './errors.js';
 
 /** How far a handshake has come, from the dialling side. */
-export type Stage = 'proxy' | 'connecting' | 'securing' | 'asking' | 'answered';
+export type Stage = 'preparing' | 'proxy' | 'connecting' | 'securing' | 'asking' | 'answered';
 
 /** What went wrong, under a code of its own. `host` is the URL's: it names the server, and no secrets. */
 export function dialFailure(cause: Error, stage: Stage, host: string): DrawbridgeError {
   const { code = '', syscall } = cause as NodeJS.ErrnoException;
   const fail = (ours: DrawbridgeError['code'], message: string) => new DrawbridgeError(ours, message, { cause });
+  if (stage === 'preparing') {
+    return fail('INVALID_OPTION', `With these options ${host} cannot be dialled: ${cause.message}.`);
+  }
   if (stage === 'answered' || code.startsWith('HPE_')) {
     return fail('INVALID_HANDSHAKE', `${host} does not answer as a WebSocket server has to: ${cause.message}.`);
   }

@@ -39,7 +39,7 @@ export class HandshakeRefused extends Error {
   }
 
   /** @internal Reads the response to its end, or as far as it goes; never rejects. */
-  static async from(code: HandshakeRefused['code'], response: IncomingMessage): Promise<HandshakeRefused> {
+  static async from(byProxy: boolean, response: IncomingMessage): Promise<HandshakeRefused> {
     const chunks: Buffer[] = [];
     let size = 0;
     let whole = true;
@@ -53,6 +53,11 @@ export class HandshakeRefused extends Error {
       whole = false;
     }
     const body = Buffer.concat(chunks).subarray(0, MAX_BODY).toString();
-    return new HandshakeRefused(code, response, body, !whole || size > MAX_BODY);
+    return new HandshakeRefused(
+      byProxy ? 'PROXY_REFUSED' : 'HANDSHAKE_REFUSED',
+      response,
+      body,
+      !whole || size > MAX_BODY,
+    );
   }
 }

@@ -1,16 +1,49 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { Connection } from './connection.js';
+import { Connection, type ConnectionOptions } from './connection.js';
 import type { Deadline } from './deadline.js';
 import { dialFailure, type Stage } from './dial-failure.js';
-import { DrawbridgeError } from './errors.js';
 import { HandshakeRefused } from './handshake-refused.js';
 import type { CompiledLife } from './life.js';
 
 export interface OutgoingOptions extends CompiledLife {
   headers: Record<string, string | string[]>;
   subprotocols: string[];
+  agent?: Agent | boolean | undefined;
+  /** Whether the agent is a proxy's. */
   throughProxy: boolean;
+}
+
+/** How far a handshake has come. `ws` tells nobody, so the request itself is followed. */
+class Progress {
+  stage: Stage;
+  proxyRefused = false;
+
+  constructor({ throughProxy, agent }: OutgoingOptions) {
+    this.stage = throughProxy ? 'proxy' : agent ? 'connecting' : 'preparing';
+  }
+
+  follow(request: ClientRequest): void {
+    request.once('proxyConnect', ({ statusCode }: IncomingMessage) => {
+      this.proxyRefused = statusCode !== 200;
+    });
+    request.once('socket', (socket) => {
+      this.stage = 'connecting';
+      if (socket.connecting) socket.once('connect', () => this.#connected(socket));
+      else this.#connected(socket);
+    });
+  }
+
+  #connected(socket: Socket): void {
+    const secure = socket instanceof TLSSocket;
+    this.stage = secure ? 'securing' : 'asking';
+    if (secure) {
+      socket.once('secureConnect', () => {
+        this.stage = 'asking';
+      });
+    }
+  }
 }
 
 /**
@@ -18,46 +51,33 @@ export interface OutgoingOptions extends CompiledLife {
  * deadline says, or with what `dialFailure` makes of the error. Whichever way it ends, nothing stays open.
  */
 export function sendHandshake(url: URL, options: OutgoingOptions, deadline: Deadline): Promise<Connection> {
-  const { subprotocols, throughProxy, ...clientOptions } = options;
-  let stage: Stage = throughProxy ? 'proxy' : 'connecting';
-  let proxyRefused = false;
-  let answer: IncomingMessage | undefined;
-
-  /** Follows the request, which `ws` shows nowhere else. */
+  const { subprotocols, ...clientOptions } = options;
+  const { signal } = deadline;
+  const progress = new Progress(options);
   const finishRequest = (request: ClientRequest): void => {
-    request.once('proxyConnect', ({ statusCode }: IncomingMessage) => {
-      proxyRefused = statusCode !== 200;
-    });
-    request.once('socket', (socket) => {
-      const next = (): void => {
-        stage = socket instanceof TLSSocket ? 'securing' : 'asking';
-      };
-      if (socket.connecting) socket.once('connect', next);
-      else next();
-      socket.once('secureConnect', () => {
-        stage = 'asking';
-      });
-    });
+    progress.follow(request);
     request.end();
   };
-
   return new Promise((resolve, reject) => {
-    const connection = construct(url, subprotocols, { ...clientOptions, finishRequest, signal: deadline.signal });
+    const connection = construct(url, subprotocols, { ...clientOptions, finishRequest, signal } as ConnectionOptions);
+    let answer: IncomingMessage | undefined;
     const onError = (error: Error): void => {
-      const { aborted, reason } = deadline.signal;
-      reject(aborted ? reason : dialFailure(error, stage, url.host));
+      reject(signal.aborted ? signal.reason : dialFailure(error, progress.stage, url.host));
     };
     connection.on('error', onError);
     connection.once('upgrade', (response) => {
-      stage = 'answered';
+      progress.stage = 'answered';
       answer = response;
     });
     connection.once('unexpected-response', async (_request, response) => {
       connection.off('error', onError);
-      const refused = await HandshakeRefused.from(proxyRefused ? 'PROXY_REFUSED' : 'HANDSHAKE_REFUSED', response);
+      if (response.statusCode === 101) {
+        reject(dialFailure(new Error('its 101 names no upgrade'), 'answered', url.host));
+      } else {
+        const refused = await HandshakeRefused.from(progress.proxyRefused, response);
+        reject(signal.reason?.code === 'DIAL_ABORTED' ? signal.reason : refused);
+      }
       connection.terminate();
-      const { reason } = deadline.signal;
-      reject(reason instanceof DrawbridgeError && reason.code === 'DIAL_ABORTED' ? reason : refused);
     });
     connection.once('open', () => {
       deadline.lift();
@@ -69,10 +89,10 @@ export function sendHandshake(url: URL, options: OutgoingOptions, deadline: Dead
   });
 }
 
-function construct(url: URL, subprotocols: string[], options: object): Connection {
+function construct(url: URL, subprotocols: string[], options: ConnectionOptions): Connection {
   try {
-    return new Connection(url, subprotocols, options as ConstructorParameters<typeof Connection>[2]);
-  } catch (cause) {
-    throw new DrawbridgeError('INVALID_OPTION', `This cannot be dialled: ${(cause as Error).message}.`, { cause });
+    return new Connection(url, subprotocols, options);
+  } catch (error) {
+    throw dialFailure(error as Error, 'preparing', url.host);
   }
 }
