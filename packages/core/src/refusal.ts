@@ -50,8 +50,12 @@ export class Refusal extends Error {
     return this.status;
   }
 
-  /** Sends it as the response of a framework or an ordinary request, beside the headers that are set there already. */
+  /**
+   * Sends it as the response of a framework or an ordinary request, beside the headers that are set there already, but for
+   * those that describe another body.
+   */
   sendThrough(response: ServerResponse): void {
+    for (const name of ['Content-Encoding', 'Content-Language', 'Content-Range']) response.removeHeader(name);
     for (const [name, value] of Object.entries(this.headers)) response.setHeader(name, value);
     response.statusCode = this.status;
     response.setHeader('Content-Length', Buffer.byteLength(this.body));

@@ -112,6 +112,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     this.siteOf = compileSite(options.trustProxy ?? false);
     this.#admission = new Admission(options);
     this.#router = new Router(options);
+    // What is wrong with the defaults of its routes should be known before there is one.
+    this.compile({}, () => {});
   }
 
   /** The open connections. */
