@@ -23,6 +23,12 @@ export class ConnectionClosed extends Error implements CloseInfo {
   }
 }
 
+/** Whether this says that a connection has ended: itself, or as the reason for which Node's own functions gave up waiting. */
+export function saysClosed(error: unknown): boolean {
+  if (error instanceof ConnectionClosed) return true;
+  return error instanceof Error && error.name === 'AbortError' && error.cause instanceof ConnectionClosed;
+}
+
 /** The peer is done, or leaves, or gave no code: a browser that closes a page or calls `close()`. */
 export function isNormalClose(code: number): boolean {
   return code === 1000 || code === 1001 || code === 1005;

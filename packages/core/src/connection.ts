@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequestArgs, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex, DuplexOptions } from 'node:stream';
 import { type ClientOptions, createWebSocketStream, WebSocket } from 'ws';
-import { type CloseInfo, ConnectionClosed, isNormalClose } from './closing.js';
+import { type CloseInfo, ConnectionClosed, isNormalClose, saysClosed } from './closing.js';
 import { DrawbridgeError } from './errors.js';
 import { guard, showOwnListeners } from './guarded-listener.js';
 import type { HeartbeatTimes } from './heartbeat.js';
@@ -349,7 +349,7 @@ export class Connection<Data = undefined> extends WebSocket {
    * @internal
    */
   fail(error: unknown): void {
-    if (error instanceof ConnectionClosed && this.readyState !== WebSocket.OPEN) return;
+    if (this.readyState !== WebSocket.OPEN && saysClosed(error)) return;
     this.#life.onError(error, this as Connection<unknown>);
     if (this.readyState === WebSocket.OPEN) this.close(1011);
   }
