@@ -88,8 +88,8 @@ export type UpgradeRequest<Path extends string = string> = IncomingMessage & {
  * upgrader.attach(createServer().listen(8080));
  */
 export class Upgrader<Data = undefined, Request extends object = IncomingMessage> {
-  /** @internal */
-  readonly siteOf: SiteOf;
+  /** @internal Where a request came from; an adapter sets it to what its framework says. */
+  siteOf: SiteOf;
   readonly #options: UpgraderOptions<Data, Request>;
   readonly #handshakeTimeout: number;
   readonly #router: Router<Route<never, never>>;

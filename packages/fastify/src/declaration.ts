@@ -9,20 +9,12 @@ import {
   type Upgrader,
 } from '@drawbridge/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify';
-import { siteOf } from './site.js';
 
-/** What the plugin gives to the routes of its instance. Registered, so that two copies of this package understand each other. */
-export const kBridge = Symbol.for('drawbridge.fastify.bridge');
+// Registered, so that two copies of this package understand each other.
 const kDeclaration = Symbol.for('drawbridge.fastify.declaration');
-const kWatched = Symbol.for('drawbridge.fastify.watched');
+const kDeclarations = Symbol.for('drawbridge.fastify.declarations');
 
-export interface Bridge {
-  readonly upgrader: Upgrader<undefined, FastifyRequest>;
-  /** Whether `request.ip`, `host` and `protocol` tell where a request came from, rather than the Upgrader's own `trustProxy`. */
-  readonly trustsAsFastify: boolean;
-}
-
-type Instance = FastifyInstance & { [kBridge]?: Bridge; [kWatched]?: true; websocketServer?: unknown };
+type Instance = FastifyInstance & { [kDeclarations]?: Declaration[] };
 type Config = { [kDeclaration]?: Declaration } | undefined;
 type HttpHandler = FastifyRouteOptions['handler'];
 type SocketHandler = Handler<unknown, FastifyRequest>;
@@ -32,18 +24,20 @@ type SocketHandler = Handler<unknown, FastifyRequest>;
  * them are loaded; a route that none of ours serves stays as it would be without this package.
  */
 export class Declaration {
-  readonly #server: Instance;
-  readonly #name: string;
+  /** Whether the route has an error handler of its own, which Fastify's request does not show. */
+  readonly hasErrorHandler: boolean;
+  readonly #server: FastifyInstance;
+  readonly #path: string;
   readonly #methods: readonly string[];
   readonly #options: RouteOptions<unknown, FastifyRequest>;
   readonly #socketHandler: SocketHandler;
-  #bridge: Bridge | undefined;
   #route: Route<unknown, FastifyRequest> | undefined;
 
   constructor(server: FastifyInstance, declared: FastifyRouteOptions) {
     const { websocket, wsHandler, handler, method, url } = declared;
+    this.hasErrorHandler = declared.errorHandler !== undefined;
     this.#server = server;
-    this.#name = `${method} ${url}`;
+    this.#path = url;
     this.#methods = [method].flat();
     this.#options = typeof websocket === 'object' ? (websocket as RouteOptions<unknown, FastifyRequest>) : {};
     this.#socketHandler = (wsHandler ?? handler) as SocketHandler;
@@ -55,19 +49,21 @@ export class Declaration {
   }
 
   get served(): boolean {
-    return this.#bridge !== undefined;
+    return this.#route !== undefined;
+  }
+
+  get #name(): string {
+    return `${this.#methods} ${this.#path}`;
   }
 
   /** Finds out who serves it, when all plugins are loaded. Throws `PLUGIN_NOT_REGISTERED`, `INVALID_OPTION`. */
   settle(): void {
-    this.#bridge = this.#server[kBridge];
-    if (this.#bridge) this.#compile(this.#bridge.upgrader);
+    if (this.#server.hasDecorator('upgrader')) this.#compile(this.#server.upgrader);
     // That decorator is @fastify/websocket's: it serves this instance, and needs nothing of ours.
-    else if (!this.#server.websocketServer) throw notRegistered(this.#name);
+    else if (!this.#server.hasDecorator('websocketServer')) throw notRegistered(this.#name);
   }
 
   admit(upgrade: PendingUpgrade, request: FastifyRequest, reply: FastifyReply): void {
-    if (this.#bridge?.trustsAsFastify) upgrade.site = siteOf(request);
     // As Fastify ends any response: its hooks run, and what they set is on the 101.
     upgrade.finishResponse = () => void reply.code(101).send();
     (this.#route as Route<unknown, FastifyRequest>).admit(upgrade, request).then(
@@ -83,9 +79,8 @@ export class Declaration {
         `${this.#name}: a WebSocket route is a GET route; declare it by GET.`,
       );
     }
-    this.#route = upgrader.compile<unknown, FastifyRequest>(this.#options, (socket, request) =>
-      this.#socketHandler.call(this.#server, socket, request),
-    );
+    const handler: SocketHandler = (socket, request) => this.#socketHandler.call(this.#server, socket, request);
+    this.#route = upgrader.compile(this.#options, handler, this.#path);
   }
 }
 
@@ -94,21 +89,28 @@ subscribe('fastify.initialization', (message) => watch((message as { fastify: Fa
 
 /** Whether an instance has been watched since before its first route. */
 export function isWatched(fastify: Instance): boolean {
-  return fastify[kWatched] === true;
+  return fastify[kDeclarations] !== undefined;
 }
 
-/** Takes note of each route that asks for WebSocket, on this instance and those below it. */
+/**
+ * Takes note of each route that asks for WebSocket, on this instance and those below it. A second time, it sees what `onRoute`
+ * hooks have made of routes since.
+ */
 export function watch(fastify: Instance): void {
-  if (isWatched(fastify)) return;
-  fastify[kWatched] = true;
-  const declarations: Declaration[] = [];
+  const declarations = fastify[kDeclarations] ?? settledLater(fastify);
   fastify.addHook('onRoute', function (declared) {
     if (!declared.websocket && !declared.wsHandler) return;
-    declarations.push(declare(this, declared));
+    if (!(declared.config as Config)?.[kDeclaration]) declarations.push(declare(this, declared));
   });
+}
+
+function settledLater(fastify: Instance): Declaration[] {
+  const declarations: Declaration[] = [];
+  fastify[kDeclarations] = declarations;
   fastify.addHook('onReady', async () => {
     for (const declaration of declarations) declaration.settle();
   });
+  return declarations;
 }
 
 function declare(server: FastifyInstance, declared: FastifyRouteOptions): Declaration {

@@ -9,8 +9,9 @@ import {
 } from '@drawbridge/core';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import createPlugin from 'fastify-plugin';
-import { type Bridge, Declaration, isWatched, kBridge, watch } from './declaration.js';
+import { Declaration, isWatched, watch } from './declaration.js';
 import { keepRefusalBodies } from './refusal-body.js';
+import { compileSite } from './site.js';
 
 /** Where something unexpected happened. */
 export interface FastifyErrorContext {
@@ -42,9 +43,8 @@ async function drawbridge(fastify: FastifyInstance, { onError, ...options }: Web
     ...options,
     onError: reportTo(fastify, requests, onError),
   });
-  const bridge: Bridge = { upgrader, trustsAsFastify: options.trustProxy === undefined };
+  if (options.trustProxy === undefined) upgrader.siteOf = compileSite(fastify) ?? upgrader.siteOf;
   fastify.decorate('upgrader', upgrader);
-  fastify.decorate(kBridge, bridge);
   fastify.decorateRequest('ws', false);
   fastify.addHook('onRequest', (request, reply, done) => {
     const upgrade = PendingUpgrade.of(request.raw);
@@ -63,10 +63,15 @@ async function drawbridge(fastify: FastifyInstance, { onError, ...options }: Web
     done();
   });
   keepRefusalBodies(fastify);
-  fastify.addHook('preClose', () => upgrader.close());
+  fastify.addHook('preClose', () => upgrader.close({ timeout: patience(fastify) }));
   fastify.addHook('onClose', async () => void upgrader.detach(fastify.server));
   attached.add(fastify.server);
   upgrader.attach(fastify.server, ({ request, response }) => fastify.routing(request, response));
+}
+
+/** A little less than what Fastify grants to a hook, in milliseconds, so that it is not Fastify that gives up. */
+function patience({ initialConfig: { pluginTimeout = 10_000 } }: FastifyInstance): number {
+  return pluginTimeout === 0 ? 10_000 : Math.min(10_000, pluginTimeout * 0.9);
 }
 
 /** Whether no one else listens for the server's upgrades, who could want what is not ours. */

@@ -1,5 +1,6 @@
 import { Refusal } from '@drawbridge/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Declaration } from './declaration.js';
 
 /**
  * Lets a `Refusal` reach the client as it is, body and all, where the application has no error handler of its own; Fastify's
@@ -23,8 +24,9 @@ export function keepRefusalBodies(fastify: FastifyInstance): void {
 }
 
 /** Fastify binds the handlers that it is given, so none of those can have the name of its own. */
-function hasOwnErrorHandler({ server }: FastifyRequest): boolean {
-  return server.errorHandler.name !== 'defaultErrorHandler';
+function hasOwnErrorHandler(request: FastifyRequest): boolean {
+  if (Declaration.of(request)?.hasErrorHandler) return true;
+  return request.server.errorHandler.name !== 'defaultErrorHandler';
 }
 
 function contentType({ headers }: Refusal): Refusal['headers'] {

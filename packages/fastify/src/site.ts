@@ -1,8 +1,21 @@
+import type { IncomingMessage } from 'node:http';
 import type { Site } from '@drawbridge/core';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-/** Where a request was addressed and by whom, as Fastify tells it by its own `trustProxy`: no second setting to forget. */
-export function siteOf(request: FastifyRequest): Site {
+/**
+ * Tells where a request was addressed and by whom by Fastify's own `trustProxy`, so that there is no second setting to forget.
+ * It is asked before Fastify has made a request of it, so the request's class is taken from where the instance keeps it;
+ * `undefined` if it is not there.
+ */
+export function compileSite(fastify: FastifyInstance): ((request: IncomingMessage) => Site) | undefined {
+  const kRequest = Object.getOwnPropertySymbols(fastify).find(({ description }) => description === 'fastify.Request');
+  if (!kRequest) return undefined;
+  const { prototype } = (fastify as unknown as Record<symbol, { prototype: FastifyRequest }>)[kRequest] ?? {};
+  if (!prototype) return undefined;
+  return (raw) => siteOf(Object.create(prototype, { raw: { value: raw } }));
+}
+
+function siteOf(request: FastifyRequest): Site {
   return { host: request.host, scheme: schemeOf(request), address: request.ip };
 }
 
