@@ -1,35 +1,14 @@
-import { existsSync } from 'node:fs';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { launch, noBrowser, Tab } from '../examples/browser.js';
 import { Program } from '../examples/program.js';
-
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const skip = !existsSync(executablePath) && !process.env.CI;
-if (skip) {
-  console.warn(`There is no Chromium at ${executablePath}, so the browser tests are skipped; CHROMIUM names another.`);
-}
-
-const quiet = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** The page of the example, as a person sees and uses it. */
 class EchoPage {
-  readonly console: string[] = [];
-  readonly page: Page;
+  constructor(readonly tab: Tab) {}
 
-  constructor(page: Page) {
-    this.page = page;
-    page.setDefaultTimeout(10_000);
-    page.on('console', (message) => this.console.push(message.text()));
-    page.on('pageerror', (error) => this.console.push(String(error)));
+  get page() {
+    return this.tab.page;
   }
 
   /** The log, an entry a row: what happened, to what, and how much of it. */
@@ -54,8 +33,8 @@ class EchoPage {
       .waitFor();
   }
 
-  async press(button: 'Open' | 'Send' | 'Close'): Promise<void> {
-    await this.page.getByRole('button', { name: button, exact: true }).click();
+  press(button: 'Open' | 'Send' | 'Close'): Promise<void> {
+    return this.tab.press(button);
   }
 
   async fill(field: string, value: string): Promise<void> {
@@ -72,33 +51,37 @@ class EchoPage {
   }
 }
 
-describe.skipIf(skip)('the page of the echo example in Chromium', () => {
+describe.skipIf(noBrowser)('the page of the echo example in Chromium', () => {
   let browser: Browser;
   let echo: EchoPage;
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath, args: quiet });
+    browser = await launch();
   });
   afterAll(() => browser?.close());
-  beforeEach(async () => {
-    echo = new EchoPage(await browser.newPage());
-  });
-  afterEach(() => echo.page.close());
+  afterEach(() => echo.tab.close());
+
+  function run(host = 'express'): Program {
+    return Program.run('examples/echo/dist/server.js', ['--host', host], { PORT: '0' });
+  }
+
+  async function visit(url: string): Promise<void> {
+    echo = new EchoPage(await Tab.open(browser, url));
+  }
 
   describe.each(['express', 'fastify', 'http'])('on %s', (host) => {
-    const run = () => Program.run('examples/echo/dist/server.js', ['--host', host], { PORT: '0' });
     let url: string;
     let otherUrl: string;
     let server: string;
 
     beforeAll(async () => {
-      [url, otherUrl] = await Promise.all([run().url(), run().url()]);
+      [url, otherUrl] = await Promise.all([run(host).url(), run(host).url()]);
       server = `${url.replace('http', 'ws')}/echo`;
     });
     afterAll(() => Program.endAll());
 
     it('opens, echoes text and binary, and shows the close with code and reason', async () => {
-      await echo.page.goto(url);
+      await visit(url);
       await echo.open();
       expect(await echo.status()).toBe(`Open: ${server}, subprotocol v1.echo.`);
 
@@ -123,34 +106,43 @@ describe.skipIf(skip)('the page of the echo example in Chromium', () => {
         ['closed', 'by this page, code 4001, reason “supper is ready”', ''],
       ]);
       expect(await echo.status()).toBe('Closed: By this page, code 4001, reason “supper is ready”.');
-      expect(echo.console).toEqual([]);
+      expect(echo.tab.complaints).toEqual([]);
     });
 
     it('is refused where it comes from another port, and says so', async () => {
-      await echo.page.goto(`${otherUrl}?url=${server}`);
+      await visit(`${otherUrl}?url=${server}`);
       await echo.press('Open');
       await echo.seen('refused');
       expect(await echo.log()).toEqual([['refused', `${server}: closed before it opened (1006)`, '']]);
       expect(await echo.status()).toBe(
         `Refused: Closed before it opened: the server refused the handshake (for instance 403: this page's origin, ${otherUrl}, is not allowed). The browser does not tell scripts why; its developer tools do.`,
       );
-      expect(echo.console.join()).toMatch('Unexpected response code: 403');
+      expect(echo.tab.complaints.join()).toMatch('Unexpected response code: 403');
     });
+  });
+
+  describe('whatever the host', () => {
+    let url: string;
+
+    beforeAll(async () => {
+      url = await run().url();
+    });
+    afterAll(() => Program.endAll());
 
     it('says that a path without a WebSocket refuses', async () => {
-      await echo.page.goto(url);
-      await echo.fill('Server', server.replace('/echo', '/ohce'));
+      await visit(url);
+      await echo.fill('Server', `${url.replace('http', 'ws')}/ohce`);
       await echo.press('Open');
       await echo.seen('refused');
       expect(await echo.status()).toMatch(
         'the server refused the handshake (for instance 404: no WebSocket lives at /ohce;',
       );
-      expect(echo.console.join()).toMatch('Unexpected response code: 404');
+      expect(echo.tab.complaints.join()).toMatch('Unexpected response code: 404');
     });
 
     it('says who closed when the server drains, and that nothing answers when it has gone', async () => {
       const program = run();
-      await echo.page.goto(await program.url());
+      await visit(await program.url());
       await echo.open();
       program.signal('SIGINT');
       await echo.seen('closed');
@@ -164,25 +156,16 @@ describe.skipIf(skip)('the page of the echo example in Chromium', () => {
 
     it('says that the connection was lost', async () => {
       const program = run();
-      await echo.page.goto(await program.url());
+      await visit(await program.url());
       await echo.open();
       program.signal('SIGKILL');
       await echo.seen('lost');
       expect(await echo.status()).toMatch(/^Lost: It ended without a closing handshake \(1006\)/);
     });
-  });
-
-  describe('in the hand', () => {
-    let url: string;
-
-    beforeAll(async () => {
-      url = await Program.run('examples/echo/dist/server.js', [], { PORT: '0' }).url();
-    });
-    afterAll(() => Program.endAll());
 
     it('needs no mouse', async () => {
+      await visit(url);
       const { keyboard } = echo.page;
-      await echo.page.goto(url);
       await echo.page.getByRole('textbox', { name: 'Server' }).focus();
       await keyboard.press('Enter');
       await echo.seen('opened');
@@ -209,7 +192,7 @@ describe.skipIf(skip)('the page of the echo example in Chromium', () => {
     });
 
     it('sends nothing that is not whole bytes, nor closes with a code that a page may not send', async () => {
-      await echo.page.goto(url);
+      await visit(url);
       await echo.open();
       await echo.page.getByRole('radio', { name: 'Binary' }).check();
       await echo.fill('Message', 'abc');
@@ -224,7 +207,7 @@ describe.skipIf(skip)('the page of the echo example in Chromium', () => {
     });
 
     it('says that a browser does not even try what is no WebSocket address', async () => {
-      await echo.page.goto(url);
+      await visit(url);
       await echo.fill('Server', 'ftp://localhost/');
       await echo.press('Open');
       expect(await echo.status()).toMatch(/^Refused: The browser did not try: /);
@@ -232,14 +215,32 @@ describe.skipIf(skip)('the page of the echo example in Chromium', () => {
     });
 
     it('fits a phone', async () => {
+      await visit(url);
       await echo.page.setViewportSize({ width: 360, height: 740 });
-      await echo.page.goto(url);
       await echo.open();
-      const { width } = (await echo.page.locator('main').boundingBox()) ?? { width: 0 };
-      expect(width).toBeGreaterThan(300);
-      expect(
-        await echo.page.locator('body').evaluate((body: { scrollWidth: number }) => body.scrollWidth),
-      ).toBeLessThanOrEqual(360);
+      await echo.press('Send');
+      await echo.seen('received');
+      expect(await echo.tab.overhang()).toBe(0);
+    });
+
+    it('keeps a long log in its place, the newest in sight', async () => {
+      await visit(url);
+      const height = await echo.page.locator('main').evaluate((main: { clientHeight: number }) => main.clientHeight);
+      await echo.open();
+      await echo.fill('Message', 'a line\n'.repeat(9));
+      for (let count = 1; count <= 5; count++) {
+        await echo.press('Send');
+        await echo.seen('received', count);
+      }
+      expect(await echo.page.locator('main').evaluate((main: { clientHeight: number }) => main.clientHeight)).toBe(
+        height,
+      );
+      const log = echo.page.locator('#log');
+      const below = await log.evaluate(
+        (list: { scrollHeight: number; scrollTop: number; clientHeight: number }) =>
+          list.scrollHeight - list.scrollTop - list.clientHeight,
+      );
+      expect(below).toBeLessThan(8);
     });
   });
 });

@@ -72,7 +72,7 @@ describe('the command line of the echo example', () => {
     expect(await echo(['--port', '0'], { PORT: 'nonsense' }).url()).toMatch(/^http:\/\/localhost:\d+$/);
   });
 
-  const usage = 'what there is: [--host express|fastify|http] [--port 8080].';
+  const usage = 'what there is: [--port 8080] [--host express|fastify|http].';
   it.each([
     [['--hots', 'http'], {}, `Unknown option '--hots'; ${usage}`],
     [['--host'], {}, `Option '--host <value>' argument missing; ${usage}`],

@@ -5,6 +5,7 @@ const forms = { open: element('open'), send: element('send'), close: element('cl
 const message = element('message');
 const log = element('log');
 const LONGEST_LOG = 500;
+const MOST_PARCELS = 20;
 const SHOWN_BYTES = 256;
 const SHOWN_CHARACTERS = 4096;
 
@@ -218,12 +219,14 @@ function check() {
 
 // A message crosses the bridge where it can be seen.
 function cross(from, data) {
+  const scene = document.querySelector('.scene');
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+  if (scene.querySelectorAll('.parcel').length >= MOST_PARCELS) return;
   const parcel = document.createElementNS('http://www.w3.org/2000/svg', 'circle');
   parcel.setAttribute('class', typeof data === 'string' ? 'parcel' : 'parcel binary');
   parcel.setAttribute('r', '6');
   parcel.setAttribute('cy', '138');
-  document.querySelector('.scene').append(parcel);
+  scene.append(parcel);
   const way = [{ transform: 'translateX(524px)' }, { transform: 'translateX(684px)' }];
   parcel.animate(from === 'server' ? way.reverse() : way, { duration: 650, easing: 'ease-in-out' }).onfinish = () =>
     parcel.remove();

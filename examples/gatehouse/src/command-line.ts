@@ -25,7 +25,9 @@ export function commandLine<const Config extends ParseArgsConfig>(
 
 function parse(usage: string, config: ParseArgsConfig) {
   try {
-    return parseArgs(config);
+    // Package managers differ in whether they keep the `--` that sets these arguments apart from their own.
+    const given = process.argv.slice(2);
+    return parseArgs({ args: given[0] === '--' ? given.slice(1) : given, ...config });
   } catch (error) {
     const [complaint] = (error as Error).message.split(/\.\s|\n/);
     giveUp(`${complaint?.replace(/\.$/, '')}; what there is: ${usage}.`);

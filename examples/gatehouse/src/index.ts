@@ -1,3 +1,3 @@
 export { commandLine, giveUp } from './command-line.js';
-export { page } from './page.js';
-export { serve } from './serve.js';
+export { page, shared } from './page.js';
+export { run, serve } from './serve.js';

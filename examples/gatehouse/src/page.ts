@@ -2,7 +2,8 @@ import type { RequestListener } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import sirv, { type Options } from 'sirv';
 
-const shared = fileURLToPath(new URL('../public', import.meta.url));
+/** The folder of the files that all pages share. */
+export const shared = fileURLToPath(new URL('../public', import.meta.url));
 
 /**
  * Serves the files of an example's page, and beside them those that all pages share. They are read anew each time, so that

@@ -11,21 +11,39 @@ export interface Site {
   host?: string;
 }
 
+/** A server that listens already, and how to close it. */
+export interface Listening {
+  server: Server;
+  close(): Promise<void>;
+}
+
 /**
  * Listens, says where, and on Ctrl-C says goodbye to every client. Resolves when all that is over; a second Ctrl-C does not
  * wait for it.
  */
-export async function serve(title: string, server: Server, upgrader: Upgrader, { port, host }: Site): Promise<void> {
-  server.listen(port, host);
-  await once(server, 'listening').catch(explain);
-  const address = server.address() as AddressInfo;
-  console.log(`${title}: open http://${host ?? 'localhost'}:${address.port} in a browser; Ctrl-C ends it.`);
+export function serve(title: string, server: Server, upgrader: Upgrader, { port, host }: Site): Promise<void> {
+  async function listen() {
+    server.listen(port, host);
+    await once(server, 'listening');
+    return { server, close };
+  }
+  async function close() {
+    await upgrader.close({ timeout: 5_000 });
+    server.close();
+    server.closeAllConnections(); // a browser keeps spare ones that have not asked for anything yet
+  }
+  return run(title, listen, host);
+}
+
+/** The same for a server that listens and closes in a way of its own. */
+export async function run(title: string, listen: () => Promise<Listening>, host = 'localhost'): Promise<void> {
+  const { server, close } = await listen().catch(explain);
+  const { port } = server.address() as AddressInfo;
+  console.log(`${title}: open http://${host}:${port} in a browser; Ctrl-C ends it.`);
 
   await interrupted();
   console.log('Closing what is open.');
-  await upgrader.close({ timeout: 5_000 });
-  server.close();
-  server.closeAllConnections(); // a browser keeps spare ones that have not asked for anything yet
+  await close();
 }
 
 function interrupted(): Promise<void> {
@@ -39,8 +57,10 @@ function interrupted(): Promise<void> {
   });
 }
 
-function explain({ code, port, message }: NodeJS.ErrnoException & { port?: number }): never {
+function explain(error: NodeJS.ErrnoException & { port?: number }): never {
+  const { code, port, syscall, message } = error;
   if (code === 'EADDRINUSE') giveUp(`Port ${port} is taken; choose another with PORT or --port.`);
   if (code === 'EACCES') giveUp(`Port ${port} needs more rights; choose one above 1023 with PORT or --port.`);
-  giveUp(`The server cannot listen: ${message}.`);
+  if (syscall) giveUp(`The server cannot listen: ${message}.`);
+  throw error;
 }

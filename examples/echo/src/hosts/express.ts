@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { attach, websocket } from '@drawbridge/express';
 import express from 'express';
 
-export async function listen(port: number, page: string) {
+export async function listen(port: number, page: { own: string; shared: string }) {
   const app = express();
-  app.use(express.static(page));
+  app.use(express.static(page.own), express.static(page.shared));
   app.get(
     '/echo',
     websocket({ subprotocols: ['v1.echo'] }, (socket) => {

@@ -2,9 +2,9 @@ import websocket from '@drawbridge/fastify';
 import files from '@fastify/static';
 import Fastify from 'fastify';
 
-export async function listen(port: number, page: string) {
+export async function listen(port: number, page: { own: string; shared: string }) {
   const fastify = Fastify({ forceCloseConnections: true }); // a browser keeps spare ones that have not asked for anything yet
-  await fastify.register(files, { root: page });
+  await fastify.register(files, { root: [page.own, page.shared] });
   await fastify.register(websocket);
   fastify.get('/echo', { websocket: { subprotocols: ['v1.echo'] } }, (socket) => {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));

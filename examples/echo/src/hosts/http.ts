@@ -3,9 +3,10 @@ import { createServer } from 'node:http';
 import { Upgrader } from '@drawbridge/core';
 import sirv from 'sirv';
 
-export async function listen(port: number, page: string) {
-  const files = sirv(page);
-  const server = createServer((request, response) => files(request, response));
+export async function listen(port: number, page: { own: string; shared: string }) {
+  const own = sirv(page.own);
+  const shared = sirv(page.shared);
+  const server = createServer((request, response) => own(request, response, () => shared(request, response)));
 
   const upgrader = new Upgrader();
   upgrader.route('/echo', { subprotocols: ['v1.echo'] }, (socket) => {
