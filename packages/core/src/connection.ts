@@ -79,10 +79,11 @@ export class Connection<Data = undefined> extends WebSocket {
   #paused = false;
   #held = false;
   #whenReleased: (() => void) | undefined;
+  #failed = false;
   #end: CloseInfo | undefined;
-  #ending: { promise: Promise<CloseInfo>; resolve: (info: CloseInfo) => void } | undefined;
+  #ending: Deferred<CloseInfo> | undefined;
   #abort: AbortController | undefined;
-  #drainWaiters: Set<(error: Error) => void> | undefined;
+  #draining: Deferred<void> | undefined;
   #seenAt = this.#openedAt;
   #activeAt = this.#openedAt;
   #pingedAt = 0;
@@ -146,13 +147,7 @@ export class Connection<Data = undefined> extends WebSocket {
   /** Resolves when the connection has ended; never rejects. */
   get closed(): Promise<CloseInfo> {
     if (this.#end) return Promise.resolve(this.#end);
-    if (!this.#ending) {
-      let resolve: (info: CloseInfo) => void = () => {};
-      const promise = new Promise<CloseInfo>((done) => {
-        resolve = done;
-      });
-      this.#ending = { promise, resolve };
-    }
+    this.#ending ??= deferred();
     return this.#ending.promise;
   }
 
@@ -237,22 +232,13 @@ export class Connection<Data = undefined> extends WebSocket {
    * Awaiting it after each `send` keeps the memory of a producer bounded.
    */
   drained(): Promise<void> {
-    if (this.#end) return Promise.reject(new ConnectionClosed(this.#end));
-    const enough = Math.min(HIGH_WATER_MARK, this.#life.maxBufferedAmount / 2);
-    if (this.bufferedAmount < enough) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const transport = this.#transport;
-      const look = (): void => {
-        if (this.bufferedAmount >= enough) return wait();
-        this.#drainWaiters?.delete(reject);
-        resolve();
-      };
-      // What is still being compressed is not in the socket yet, so the socket has no 'drain' to announce for it.
-      const wait = (): void => void (transport?.writableNeedDrain ? transport.once('drain', look) : setImmediate(look));
-      this.#drainWaiters ??= new Set();
-      this.#drainWaiters.add(reject);
-      wait();
-    });
+    if (this.#end) return unheard(Promise.reject(new ConnectionClosed(this.#end)));
+    if (this.#isDrained) return Promise.resolve();
+    if (!this.#draining) {
+      this.#draining = deferred();
+      this.#awaitDrain();
+    }
+    return this.#draining.promise;
   }
 
   /** The connection as a Duplex with backpressure both ways (`ws`'s `createWebSocketStream`). It is a `message` listener. */
@@ -276,7 +262,7 @@ export class Connection<Data = undefined> extends WebSocket {
       return this.#sendPrepared(data, typeof options === 'function' ? options : done);
     this.#outbox?.endShare();
     super.send(data, options as SendOptions, done);
-    this.messagesOut++;
+    if (this.readyState === WebSocket.OPEN) this.messagesOut++;
     if (this.#heldBack && !isMidMessage(this)) this.#sendHeldBack();
     if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
   }
@@ -344,12 +330,17 @@ export class Connection<Data = undefined> extends WebSocket {
   }
 
   /**
-   * The application failed at this connection: it is told, and the client gets 1011. That the connection has ended is no
-   * failure, so what rejects for that reason is not reported.
+   * The application failed at this connection: it is told, once, and the client gets 1011. That the connection has ended is
+   * no failure, so what rejects for that reason is not reported.
    * @internal
    */
   fail(error: unknown): void {
+<<<<<<< Updated upstream
     if (this.readyState !== WebSocket.OPEN && saysClosed(error)) return;
+=======
+    if (this.#failed || (this.readyState !== WebSocket.OPEN && isBecauseClosed(error))) return;
+    this.#failed = true;
+>>>>>>> Stashed changes
     this.#life.onError(error, this as Connection<unknown>);
     if (this.readyState === WebSocket.OPEN) this.close(1011);
   }
@@ -457,6 +448,7 @@ export class Connection<Data = undefined> extends WebSocket {
 
   #onMessage(data: unknown, isBinary: boolean): boolean {
     this.messagesIn++;
+    if (this.#failed) return false;
     const heard = this.listenerCount('message') > 0;
     if (heard && !this.#paused && !this.#inbox?.length) return this.#emitGuarded('message', [data, isBinary]);
     this.#inbox ??= new Inbox();
@@ -469,14 +461,31 @@ export class Connection<Data = undefined> extends WebSocket {
   #onClose(code: number, reason: Buffer): void {
     this.#end = { code, reason: reason.toString(), wasClean: code !== 1006 };
     this.flush();
-    const error = this.#inbox || this.#abort || this.#drainWaiters ? new ConnectionClosed(this.#end) : undefined;
+    const error = this.#inbox || this.#abort || this.#draining ? new ConnectionClosed(this.#end) : undefined;
     this.#life.onClose(this as Connection<unknown>, this.#end);
     this.#ending?.resolve(this.#end);
     if (!error) return;
     this.#inbox?.end(error);
-    for (const reject of this.#drainWaiters ?? []) reject(error);
-    this.#drainWaiters = undefined;
+    this.#draining?.reject(error);
+    this.#draining = undefined;
     this.#abort?.abort(error);
+  }
+
+  get #isDrained(): boolean {
+    return this.bufferedAmount < Math.max(1, Math.min(HIGH_WATER_MARK, this.#life.maxBufferedAmount / 2));
+  }
+
+  #awaitDrain(): void {
+    if (!this.#draining) return;
+    if (this.#isDrained) {
+      this.#draining.resolve();
+      this.#draining = undefined;
+      return;
+    }
+    const again = (): void => this.#awaitDrain();
+    // What is still being compressed is not in the socket yet, so the socket has no 'drain' to announce for it.
+    if (this.#transport?.writableNeedDrain) this.#transport.once('drain', again);
+    else setTimeout(again, 1);
   }
 
   #take(signal?: AbortSignal): RawMessage | undefined {
@@ -602,6 +611,22 @@ function flush(connection: Connection<never>): void {
   connection.flush();
 }
 
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+function deferred<T>(): Deferred<T> {
+  let resolve: Deferred<T>['resolve'] = ignore;
+  let reject: Deferred<T>['reject'] = ignore;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise: unheard(promise), resolve, reject };
+}
+
 /** A promise that nobody awaits yet, or any more, does not end the process by its rejection. */
 function unheard<T>(promise: Promise<T>): Promise<T> {
   promise.catch(ignore);
@@ -609,6 +634,15 @@ function unheard<T>(promise: Promise<T>): Promise<T> {
 }
 
 function ignore(): void {}
+
+/** Whether it says that a connection has ended; timers and events have that as the cause of their AbortError. */
+function isBecauseClosed(error: unknown): boolean {
+  try {
+    return error instanceof ConnectionClosed || (error as Error | undefined)?.cause instanceof ConnectionClosed;
+  } catch {
+    return false;
+  }
+}
 
 function conflict(message: string): DrawbridgeError {
   return new DrawbridgeError('CONSUMER_CONFLICT', message);

@@ -379,6 +379,11 @@ function milliseconds(name: string, value: number): number {
   throw new DrawbridgeError('INVALID_OPTION', `${name}: ${value} is no number of milliseconds; give 0 or more.`);
 }
 
+/** Printing runs the error's own code (its getters, its way to be inspected), which may fail as well. */
 function logError(error: unknown): void {
-  console.error('drawbridge:', error);
+  try {
+    console.error('drawbridge:', error);
+  } catch {
+    console.error('drawbridge: an error that cannot be printed');
+  }
 }
