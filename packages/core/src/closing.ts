@@ -25,8 +25,13 @@ export class ConnectionClosed extends Error implements CloseInfo {
 
 /** Whether this says that a connection has ended: itself, or as the reason for which Node's own functions gave up waiting. */
 export function saysClosed(error: unknown): boolean {
-  if (error instanceof ConnectionClosed) return true;
-  return error instanceof Error && error.name === 'AbortError' && error.cause instanceof ConnectionClosed;
+  try {
+    if (error instanceof ConnectionClosed) return true;
+    return error instanceof Error && error.name === 'AbortError' && error.cause instanceof ConnectionClosed;
+  } catch {
+    // Its getters are somebody else's code.
+    return false;
+  }
 }
 
 /** The peer is done, or leaves, or gave no code: a browser that closes a page or calls `close()`. */

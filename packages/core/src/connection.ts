@@ -335,12 +335,8 @@ export class Connection<Data = undefined> extends WebSocket {
    * @internal
    */
   fail(error: unknown): void {
-<<<<<<< Updated upstream
-    if (this.readyState !== WebSocket.OPEN && saysClosed(error)) return;
-=======
-    if (this.#failed || (this.readyState !== WebSocket.OPEN && isBecauseClosed(error))) return;
+    if (this.#failed || (this.readyState !== WebSocket.OPEN && saysClosed(error))) return;
     this.#failed = true;
->>>>>>> Stashed changes
     this.#life.onError(error, this as Connection<unknown>);
     if (this.readyState === WebSocket.OPEN) this.close(1011);
   }
@@ -634,15 +630,6 @@ function unheard<T>(promise: Promise<T>): Promise<T> {
 }
 
 function ignore(): void {}
-
-/** Whether it says that a connection has ended; timers and events have that as the cause of their AbortError. */
-function isBecauseClosed(error: unknown): boolean {
-  try {
-    return error instanceof ConnectionClosed || (error as Error | undefined)?.cause instanceof ConnectionClosed;
-  } catch {
-    return false;
-  }
-}
 
 function conflict(message: string): DrawbridgeError {
   return new DrawbridgeError('CONSUMER_CONFLICT', message);
