@@ -125,8 +125,7 @@ describe.each(hosts)('$name: beside another listener', (host) => {
       const wires = await Promise.all(Array.from({ length: 20 }, () => knock(site, { path: '/nobodys' })));
       await delay(10);
       for (const wire of wires) wire.reset();
-      await delay(100);
-      expect(site.sockets.size).toBe(0);
+      await expect.poll(() => site.sockets.size, { timeout: 5_000 }).toBe(0);
       await expectOurs(site);
       expect(faults).toEqual([]);
     });
