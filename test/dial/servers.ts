@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingHttpHeaders } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Upgrader, type UpgraderOptions } from '@drawbridge/core';
@@ -57,13 +57,13 @@ export async function listen(server: Server): Promise<Listening> {
   };
 }
 
-/** A Drawbridge, over TLS or not. */
+/** A Drawbridge, over TLS (with options of its own, perhaps) or not. */
 export async function bridge(
-  secure: boolean,
+  secure: boolean | ServerOptions,
   raise: (upgrader: Upgrader) => void,
   options?: UpgraderOptions,
 ): Promise<Listening & { url: string; upgrader: Upgrader }> {
-  const server = secure ? createHttpsServer(identity) : createHttpServer();
+  const server = secure ? createHttpsServer({ ...identity, ...(secure as ServerOptions) }) : createHttpServer();
   const upgrader = new Upgrader(options);
   raise(upgrader);
   upgrader.attach(server);
@@ -154,6 +154,7 @@ export async function connectProxy({
       socket.pipe(onward).pipe(socket);
     });
     onward.on('error', () => socket.end(head('502 Bad Gateway', { 'Content-Length': 0 })));
+    onward.on('close', () => socket.resume());
     socket.on('close', () => onward.destroy());
   });
   const listening = await listen(server);
