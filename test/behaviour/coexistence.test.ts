@@ -292,7 +292,9 @@ describe.each(hosts)('$name: beside a proxy', (host) => {
       pathFilter: '/behind',
       ws: true,
     });
-    const site = await serveBeside(host, order, (server) => void server.on('upgrade', proxy.upgrade));
+    // The proxy puts no mark on the socket before the server behind it has answered, which a busy machine may delay.
+    const options = { unclaimedTimeout: 10_000 };
+    const site = await serveBeside(host, order, (server) => void server.on('upgrade', proxy.upgrade), options);
     const proxied = await dial(site, '/behind');
     expect(await exchange(proxied, 'hello')).toBe('hmr: hello');
     await expectOurs(site);
