@@ -1,6 +1,7 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
-import { type DialOptions, dial, HandshakeRefused } from '@drawbridge/core';
+import { type DialOptions, dial, HandshakeRefused, type UpgradeContext } from '@drawbridge/core';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { echo } from '../behaviour/echo.js';
 import { authority, bridge, connectProxy, failure, head, listen } from './servers.js';
@@ -23,7 +24,10 @@ describe.each([
   { scheme: 'ws', secure: false },
   { scheme: 'wss', secure: true },
 ])('dial over $scheme', ({ secure }) => {
-  const server = () => bridge(secure, (upgrader) => upgrader.route('/echo', echo));
+  const server = () => bridge(secure, (upgrader) => upgrader.route('/echo', { beforeUpgrade }, echo));
+  const beforeUpgrade = (_request: IncomingMessage, { headers }: UpgradeContext): undefined => {
+    headers.append('Set-Cookie', 'seen=1');
+  };
 
   test.each([
     { kind: 'http', secureProxy: false },
@@ -91,6 +95,16 @@ describe.each([
     for (const proxy of [`http://${host}`, `http://${dropping.host}`, `https://${dropping.host}`]) {
       expect((await failure(dial(url, { ca, proxy }))).code).toBe('PROXY_FAILED');
     }
+  });
+
+  test('has a connection that outlives the signal that could have stopped its dialling', async () => {
+    const { url } = await server();
+    const proxy = await connectProxy();
+    const control = new AbortController();
+    const abort = (): void => control.abort();
+    const cookies = { getCookieString: () => '', setCookie: abort };
+    await exchange(url, { proxy: proxy.url, signal: control.signal, cookies });
+    expect(control.signal.aborted).toBe(true);
   });
 
   test('asks the environment when told to', async () => {
