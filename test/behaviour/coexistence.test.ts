@@ -293,7 +293,7 @@ describe.each(hosts)('$name: beside a proxy', (host) => {
       ws: true,
     });
     // The proxy puts no mark on the socket before the server behind it has answered, which a busy machine may delay.
-    const options = { unclaimedTimeout: 10_000 };
+    const options = { unclaimedTimeout: 400 };
     const site = await serveBeside(host, order, (server) => void server.on('upgrade', proxy.upgrade), options);
     const proxied = await dial(site, '/behind');
     expect(await exchange(proxied, 'hello')).toBe('hmr: hello');
