@@ -1,0 +1,42 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import type { Line } from './line-protocol.js';
+
+/** A process of the bench, on a core of its own where the machine can give it one. */
+export class Peer {
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #lines: AsyncIterator<string>;
+  readonly #name: string;
+
+  constructor(command: string[], { core, env = {} }: { core: number | undefined; env?: NodeJS.ProcessEnv }) {
+    const [program, ...args] = core === undefined ? command : ['taskset', '-c', String(core), ...command];
+    this.#name = command.join(' ');
+    this.#child = spawn(program as string, args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** The first line, which a server says by itself. */
+  async greeting(): Promise<Line> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error(`${this.#name} ended without an answer.`);
+    return JSON.parse(value) as Line;
+  }
+
+  async ask(question: Line): Promise<Line> {
+    this.#child.stdin.write(`${JSON.stringify(question)}\n`);
+    const answer = await this.greeting();
+    if (answer.error) throw new Error(`${this.#name}: ${answer.error}`);
+    return answer;
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill('SIGKILL');
+    await once(this.#child, 'exit');
+  }
+}

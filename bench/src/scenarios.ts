@@ -1,0 +1,114 @@
+import type { Dialect } from './contenders.js';
+import type { Peer } from './peer.js';
+
+export interface Scenario {
+  name: string;
+  title: string;
+  unit: string;
+  /** Whether less is better, so that a ratio has to be read the other way. */
+  less?: boolean;
+  /** Contenders that have nothing to show here. */
+  not?: readonly string[];
+  long?: boolean;
+  /** Gives the measure of one contender in one round. */
+  run(server: Peer, generator: Peer, dialect: Dialect | undefined, scale: number): Promise<number>;
+}
+
+const noBroadcast = ['core-loop'];
+
+export const scenarios: Scenario[] = [
+  {
+    name: 'handshake',
+    title: 'handshakes per CPU-second',
+    unit: '/s',
+    not: ['core-loop'],
+    async run(server, generator, dialect, scale) {
+      const work = { ask: 'handshakes', concurrency: 8, dialect };
+      await generator.ask({ ...work, total: 1_500 });
+      const total = Math.round(6_000 * scale);
+      return total / (await cpuOf(server, () => generator.ask({ ...work, total })));
+    },
+  },
+  echo(
+    'echo-one',
+    'echo, one 64 B message in flight on 64 connections',
+    { connections: 64, inFlight: 1, bytes: 64 },
+    80_000,
+  ),
+  echo(
+    'echo-pipelined',
+    'echo, 64 B pipelined (64 in flight, 16 connections)',
+    { connections: 16, inFlight: 64, bytes: 64 },
+    400_000,
+  ),
+  echo('echo-16k', 'echo, 16 KiB binary pipelined', { connections: 16, inFlight: 8, bytes: 16 * 1024 }, 24_000),
+  broadcast('broadcast-one', 'broadcast to 1,000, one at a time', 1_000, 1, 100),
+  broadcast('broadcast-burst', 'broadcast to 1,000, bursts of 20', 1_000, 20, 25),
+  { ...broadcast('broadcast-burst-5000', 'broadcast to 5,000, bursts of 20', 5_000, 20, 6), long: true },
+  {
+    name: 'idle',
+    title: 'bytes of RSS per idle connection',
+    unit: ' B',
+    less: true,
+    not: ['core-loop'],
+    async run(server, generator, dialect) {
+      const count = 4_000;
+      // What V8 sets aside for young objects grows with the first thousands of handshakes, whoever makes them, and stays.
+      await generator.ask({ ask: 'handshakes', concurrency: 8, total: 8_000, dialect });
+      await generator.ask({ ask: 'open', path: '/hub', count: 500, dialect });
+      const before = (await server.ask({ ask: 'memory' })).rss as number;
+      await generator.ask({ ask: 'open', path: '/hub', count, dialect });
+      const after = (await server.ask({ ask: 'memory' })).rss as number;
+      return (after - before) / count;
+    },
+  },
+];
+
+interface Echo {
+  connections: number;
+  inFlight: number;
+  bytes: number;
+}
+
+function echo(name: string, title: string, { connections, inFlight, bytes }: Echo, total: number): Scenario {
+  return {
+    name,
+    title,
+    unit: '/s',
+    async run(server, generator, dialect, scale) {
+      await generator.ask({ ask: 'open', path: '/echo', count: connections, dialect });
+      const work = { ask: 'echo', inFlight, bytes };
+      await generator.ask({ ...work, total: total / 8 });
+      const messages = Math.round(total * scale);
+      return messages / (await cpuOf(server, () => generator.ask({ ...work, total: messages })));
+    },
+  };
+}
+
+function broadcast(name: string, title: string, connections: number, size: number, bursts: number): Scenario {
+  return {
+    name,
+    title,
+    unit: ' messages/s',
+    not: noBroadcast,
+    async run(server, generator, dialect, scale) {
+      await generator.ask({ ask: 'open', path: '/hub', count: connections, dialect });
+      const send = async (count: number): Promise<number> => {
+        const [{ seconds }] = await Promise.all([
+          server.ask({ ask: 'broadcast', bursts: count, size, bytes: 64, gap: 10 }),
+          generator.ask({ ask: 'expect', messages: count * size * connections, bytes: 64 }),
+        ]);
+        return seconds as number;
+      };
+      await send(8);
+      const count = Math.ceil(bursts * scale);
+      return (count * size * connections) / (await send(count));
+    },
+  };
+}
+
+async function cpuOf(server: Peer, work: () => Promise<unknown>): Promise<number> {
+  const before = (await server.ask({ ask: 'cpu' })).seconds as number;
+  await work();
+  return ((await server.ask({ ask: 'cpu' })).seconds as number) - before;
+}
