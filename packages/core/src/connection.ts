@@ -84,13 +84,17 @@ export class Connection<Data = undefined> extends WebSocket {
   #ending: Deferred<CloseInfo> | undefined;
   #abort: AbortController | undefined;
   #draining: Deferred<void> | undefined;
-  #seenAt = this.#openedAt;
-  #activeAt = this.#openedAt;
+  // The heartbeat's times, none until its first look; and what it saw then.
+  #seenAt = 0;
+  #activeAt = 0;
   #pingedAt = 0;
+  #controlFramesIn = 0;
+  #framesSeen = -1;
   #bytesSeen = 0;
   #bytesFlushed = 0;
+  #bytesInFlight = 0;
   #backlog = 0;
-  #messagesSeen = 0;
+  #messagesSeen = -1;
 
   /** @internal Made by an accepted upgrade, or by `dial`. */
   constructor(address: string | URL | null, protocols: string | string[] | undefined, options: ConnectionOptions) {
@@ -303,6 +307,8 @@ export class Connection<Data = undefined> extends WebSocket {
         return this.listenerCount('error') > 0 && this.#emitGuarded(event, args);
       case 'ping':
       case 'pong':
+        this.#controlFramesIn++;
+        return this.#emitGuarded(event, args);
       case 'open':
         return this.#emitGuarded(event, args);
       default:
@@ -381,7 +387,8 @@ export class Connection<Data = undefined> extends WebSocket {
   }
 
   /**
-   * Looks for signs of life since the last look, at most `period` milliseconds ago.
+   * Looks for signs of life since the last look, at most `period` milliseconds ago. A peer that is not read from cannot show
+   * any; it is sent pings, for they tell whether it is there to receive them.
    * @internal
    */
   beat(now: number, period: number): void {
@@ -392,6 +399,11 @@ export class Connection<Data = undefined> extends WebSocket {
     if (this.#showsLife()) {
       this.#seenAt = now;
       this.#pingedAt = 0;
+    } else if (this.#held || this.#paused) {
+      this.#pingedAt = 0;
+      if (now - this.#seenAt < heartbeat.interval - period) return;
+      this.#seenAt = now;
+      this.ping();
     } else if (this.#pingedAt > 0) {
       if (now - this.#pingedAt >= heartbeat.timeout - period / 2) this.terminate();
     } else if (now - this.#seenAt >= heartbeat.interval - period) {
@@ -400,15 +412,24 @@ export class Connection<Data = undefined> extends WebSocket {
     }
   }
 
-  /** Bytes that came are life, and so is a backlog that gets shorter. A client that we do not read from cannot show any. */
+  /**
+   * Bytes that came are life, and so is a backlog that gets shorter. Frames are counted, too, for not every transport says
+   * how many bytes have come.
+   */
   #showsLife(): boolean {
     const { bytesIn, bytesOut } = this.traffic;
-    const flushed = bytesOut - (this.#transport?.writableLength ?? 0);
-    const alive =
-      this.#held || this.#paused || bytesIn !== this.#bytesSeen || (this.#backlog > 0 && flushed > this.#bytesFlushed);
+    const backlog = this.#transport?.writableLength ?? 0;
+    const flushed = bytesOut - backlog;
+    const handle = this.#transport?._handle;
+    const inFlight = (handle?._parent ?? handle)?.writeQueueSize ?? 0;
+    const framesIn = this.messagesIn + this.#controlFramesIn;
+    const came = bytesIn !== this.#bytesSeen || framesIn !== this.#framesSeen;
+    const alive = came || (this.#backlog > 0 && (flushed > this.#bytesFlushed || inFlight < this.#bytesInFlight));
     this.#bytesSeen = bytesIn;
+    this.#framesSeen = framesIn;
     this.#bytesFlushed = flushed;
-    this.#backlog = this.#transport?.writableLength ?? 0;
+    this.#bytesInFlight = inFlight;
+    this.#backlog = backlog;
     return alive;
   }
 
@@ -601,7 +622,17 @@ interface SendOptions {
 }
 
 /** A net.Socket, or what stands in for one. */
-type Transport = Duplex & { bytesRead?: number; bytesWritten?: number };
+type Transport = Duplex & {
+  bytesRead?: number;
+  bytesWritten?: number;
+  _handle?: (Handle & { _parent?: Handle }) | null;
+};
+
+/** Of libuv; that of TLS has the TCP connection's beneath it. */
+interface Handle {
+  /** Of a write that has begun, what the kernel has not taken yet: Node's own socket timeouts see progress by it, too. */
+  writeQueueSize?: number;
+}
 
 function flush(connection: Connection<never>): void {
   connection.flush();

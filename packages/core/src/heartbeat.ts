@@ -36,6 +36,12 @@ export class Heartbeat {
   readonly #all: ReadonlySet<Beating>;
   #period = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
+  #lookedAt = 0;
+  /**
+   * Its own time, in milliseconds. It stands still while the process does: what peers sent in answer has not been read then,
+   * and nobody must be cut off for it.
+   */
+  #now = 0;
 
   constructor(all: ReadonlySet<Beating>) {
     this.#all = all;
@@ -56,6 +62,7 @@ export class Heartbeat {
 
   #restart(): void {
     clearInterval(this.#timer);
+    this.#lookedAt = performance.now();
     this.#timer = setInterval(() => this.#look(), this.#period).unref();
   }
 
@@ -65,7 +72,9 @@ export class Heartbeat {
       this.#timer = undefined;
       return;
     }
-    const now = performance.now();
-    for (const one of this.#all) one.beat(now, this.#period);
+    const lookedAt = performance.now();
+    this.#now += Math.trunc(Math.min(lookedAt - this.#lookedAt, 2 * this.#period));
+    this.#lookedAt = lookedAt;
+    for (const one of this.#all) one.beat(this.#now, this.#period);
   }
 }
