@@ -39,6 +39,8 @@ interface Share {
   bytes: number;
 }
 
+const nothing: (Buffer | Share)[] = [];
+
 /** The outboxes that have something to send in this tick. */
 let waiting: Outbox[] = [];
 
@@ -58,7 +60,8 @@ export class Outbox {
   /** How a shared frame has to be encoded for this connection; `undefined`: it cannot take one. */
   readonly encoding: FrameEncoding | undefined;
   readonly #socket: Duplex;
-  #items: (Buffer | Share)[] = [];
+  /** `nothing` between ticks, for an idle connection should hold nothing. */
+  #items = nothing;
   #callbacks: Exclude<Done, undefined>[] | undefined;
   #batch: Batch | undefined;
   #closedBytes = 0;
@@ -126,7 +129,7 @@ export class Outbox {
     const items = this.#items;
     if (items.length === 0) return;
     const done = joinCallbacks(this.#callbacks);
-    this.#items = [];
+    this.#items = nothing;
     this.#callbacks = undefined;
     this.#closedBytes = 0;
     if (this.#socket.writable) write(this.#socket, items, done);
@@ -145,7 +148,7 @@ export class Outbox {
     if (deskOwner === this) this.#clearDesk();
     this.#schedule();
     this.#batch = batch;
-    this.#items.push({ batch, bytes: 0 });
+    this.#put({ batch, bytes: 0 });
     batch.open++;
   }
 
@@ -164,16 +167,21 @@ export class Outbox {
 
   #keep(part: Buffer): void {
     if (deskOwner === this) this.#clearDesk();
-    this.#items.push(part);
+    this.#put(part);
     this.#closedBytes += part.length;
   }
 
   #clearDesk(): void {
     const own = Buffer.allocUnsafe(deskLength);
     desk.copy(own, 0, 0, deskLength);
-    this.#items.push(own);
+    this.#put(own);
     deskLength = 0;
     deskOwner = undefined;
+  }
+
+  #put(item: Buffer | Share): void {
+    if (this.#items === nothing) this.#items = [item];
+    else this.#items.push(item);
   }
 
   #schedule(): void {
