@@ -89,6 +89,24 @@ describe.each(hosts)('$name: a client that goes away', (host) => {
       await expectNothingLeft(site);
     });
 
+    test('is known by the signal when the application itself cut it off', async () => {
+      const gone = latch();
+      const started = latch();
+      const site = await checkedSite(
+        host,
+        checked(async (signal) => {
+          signal.addEventListener('abort', () => gone.open());
+          started.open();
+          await new Promise(() => {});
+        }),
+      );
+      await knock(site, { path: '/checked' });
+      await started.promise;
+      for (const socket of site.sockets) socket.destroy();
+      await gone.promise;
+      await expectNothingLeft(site);
+    });
+
     test('after it sent its first message, is known all the same', async () => {
       const gone = latch();
       const started = latch();

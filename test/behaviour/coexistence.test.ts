@@ -35,9 +35,10 @@ async function serveBeside(
   order: Order,
   join: (server: Server) => void | Promise<void>,
   options: Plan['options'] = { unclaimedTimeout: 60 },
+  ours: Route[] = routes,
 ): Promise<Site> {
-  if (order === 'before') return serve(host, { options, routes, before: join });
-  const site = await serve(host, { options, routes });
+  if (order === 'before') return serve(host, { options, routes: ours, before: join });
+  const site = await serve(host, { options, routes: ours });
   await join(site.server);
   return site;
 }
@@ -269,13 +270,26 @@ describe.each(hosts)('$name: beside socket.io', (host) => {
     expect(faults).toEqual([]);
   });
 
-  test.each(orders)('that came %s us and cuts off what it does not know, the process lives', async (order) => {
+  test.each(orders)('that came %s us and cuts off what it does not know, we know it', async (order) => {
     const faults = watchProcess();
-    const site = await serveBeside(host, order, joinWith({ destroyUpgradeTimeout: 30 }));
-    const cut = await knock(site, { path: '/slow' });
+    const gone = latch();
+    const decided = latch();
+    const pondering: Route = {
+      path: '/pondering',
+      gates: [
+        async ({ signal }) => {
+          signal.addEventListener('abort', () => gone.open());
+          await decided.promise;
+        },
+      ],
+    };
+    const site = await serveBeside(host, order, joinWith({ destroyUpgradeTimeout: 30 }), {}, [...routes, pondering]);
+    const cut = await knock(site, { path: '/pondering' });
     await cut.ending();
+    await gone.promise;
+    decided.open();
     expect(await exchange(await dial(site, '/echo'), 'at once')).toBe('at once');
-    await delay(100);
+    expect(site.upgrader.connections.size).toBe(1);
     expect(faults).toEqual([]);
   });
 });

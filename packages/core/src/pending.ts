@@ -11,7 +11,10 @@ import type { Site } from './site.js';
 import { UpgradeResponse } from './upgrade-response.js';
 import type { Upgrader } from './upgrader.js';
 
-/** How long a refused client has to read the answer and close, in milliseconds, before its socket is destroyed. */
+/** How long a refused client has to take the answer, in milliseconds, before its socket is destroyed. */
+const TAKE = 10_000;
+
+/** How long it has to close when the answer has left, in milliseconds. */
 const LINGER = 1_000;
 
 /** Registered, so that two copies of this package in one process know each other's requests. */
@@ -336,7 +339,11 @@ function endQuietly(socket: Duplex): void {
 function linger(socket: Duplex): void {
   socket.on('error', ignore);
   socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER);
+  let timer = setTimeout(() => socket.destroy(), TAKE);
+  socket.once('finish', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => socket.destroy(), LINGER);
+  });
   socket.once('close', () => clearTimeout(timer));
 }
 
