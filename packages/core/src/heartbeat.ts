@@ -73,8 +73,8 @@ export class Heartbeat {
       return;
     }
     const lookedAt = performance.now();
-    this.#now += Math.trunc(Math.min(lookedAt - this.#lookedAt, 2 * this.#period));
+    this.#now += Math.min(lookedAt - this.#lookedAt, 2 * this.#period);
     this.#lookedAt = lookedAt;
-    for (const one of this.#all) one.beat(this.#now, this.#period);
+    for (const one of this.#all) one.beat(Math.trunc(this.#now), this.#period);
   }
 }

@@ -1,6 +1,6 @@
 export type { AdmissionOptions } from './admission.js';
 export type { Dispatch } from './attachment.js';
-export { type CloseInfo, ConnectionClosed, isUnexpectedClose } from './closing.js';
+export { type CloseInfo, type CloseOptions, ConnectionClosed, isUnexpectedClose } from './closing.js';
 export { Connection, type SlowConsumerPolicy } from './connection.js';
 export type { CookieJar, Cookies } from './cookies.js';
 export type { DiagnosticsMessages } from './diagnostics.js';
@@ -22,7 +22,6 @@ export type { PathParams, Query } from './router.js';
 export type { Site, TrustProxy } from './site.js';
 export type { Subprotocols } from './subprotocol.js';
 export {
-  type CloseOptions,
   type ErrorContext,
   type UpgradeRequest,
   Upgrader,

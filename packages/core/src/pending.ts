@@ -41,8 +41,11 @@ export class PendingUpgrade {
   readonly #head: Buffer;
   readonly #attachment: Attachment | undefined;
   #state: State = 'pending';
-  /** Why a response that is sent refuses; the application's own reasons are its own. */
-  #refusalCode = 'APPLICATION';
+  /**
+   * Why it is refused, whoever words the answer; the application's own reasons are its own.
+   * @internal
+   */
+  refusalCode = 'APPLICATION';
   #site: Site | undefined;
   #headers: UpgradeHeaders | undefined;
   #response: UpgradeResponse | undefined;
@@ -147,7 +150,7 @@ export class PendingUpgrade {
     if (this.#state === 'abandoned') return;
     this.#mustBePending();
     if (this.#response) {
-      this.#refusalCode = refusal.code;
+      this.refusalCode = refusal.code;
       return refusal.sendThrough(this.#response.response);
     }
     this.#settle('refused');
@@ -276,7 +279,7 @@ export class PendingUpgrade {
   #endRefused(response: ServerResponse): undefined {
     this.#settle('refused');
     if (upgradeRefused.heard) {
-      upgradeRefused.publish({ request: this.request, status: response.statusCode, code: this.#refusalCode });
+      upgradeRefused.publish({ request: this.request, status: response.statusCode, code: this.refusalCode });
     }
     this.#response?.withdraw();
     this.socket.end();
@@ -314,7 +317,7 @@ function onTimeout(upgrade: PendingUpgrade): void {
   const reason = 'The handshake was not decided in time.';
   upgrade.abandonUnlessAnswering(
     new DrawbridgeError('HANDSHAKE_TIMEOUT', `${reason} Answer sooner, or raise handshakeTimeout.`),
-    new Refusal(408, { code: 'HANDSHAKE_TIMEOUT', body: reason }),
+    new Refusal(408, { code: 'HANDSHAKE_TIMEOUT', headers: { 'Retry-After': '5' }, body: reason }),
   );
 }
 

@@ -86,9 +86,11 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal(500, { code: 'POLICY_FAILED', cause: error });
       if (refusal !== error) upgrade.upgrader.report(error, { request: upgrade.request });
+      upgrade.refusalCode = refusal.code;
       if (this.#refusals === 'http' || upgrade.decided) throw refusal;
-      const connection = await upgrade.accept(this.#acceptor, undefined);
-      connection?.close(4000 + refusal.status, closeReason(refusal));
+      // A browser that offered some takes it for a failure if none is chosen.
+      const connection = await upgrade.accept(this.#acceptor, offeredSubprotocols(upgrade.request)[0]);
+      if (connection) upgrade.upgrader.turnAway(connection, upgrade, refusal);
     }
   }
 
@@ -116,14 +118,6 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
     if (typeof this.#subprotocols === 'function') return negotiate(this.#subprotocols, offered, request);
     return this.#subprotocols.find((one) => offered.includes(one));
   }
-}
-
-/** A close reason has room for 123 bytes (RFC 6455 section 5.5). */
-function closeReason({ message }: Refusal): string {
-  return Buffer.from(message)
-    .subarray(0, 123)
-    .toString()
-    .replace(/\uFFFD+$/, '');
 }
 
 function isThenable<T>(value: T | Promise<T>): value is Promise<T> {

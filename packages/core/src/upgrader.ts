@@ -3,13 +3,14 @@ import type { Duplex } from 'node:stream';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Attachment, type Dispatch } from './attachment.js';
 import { broadcast } from './broadcast.js';
-import { type CloseInfo, closeEvenly } from './closing.js';
+import { type CloseInfo, type CloseOptions, closeEvenly, closeOptions, closeReason } from './closing.js';
 import type { Connection } from './connection.js';
 import {
   connectionClosed,
   type DiagnosticsMessages,
   errorReported,
   upgradeAccepted,
+  upgradeRefused,
   upgradeStart,
 } from './diagnostics.js';
 import { DrawbridgeError } from './errors.js';
@@ -52,17 +53,6 @@ export interface UpgraderOptions<Data = undefined, Request extends object = Inco
   onError?: (error: unknown, context: ErrorContext) => void;
 }
 
-export interface CloseOptions {
-  /** Close code for the open connections. Default 1001, "going away". */
-  code?: number;
-  /** Close reason, at most 123 bytes. Default: none. */
-  reason?: string;
-  /** After how many milliseconds those who did not answer are cut off, and handlers are not waited for. Default 10 000. */
-  timeout?: number;
-  /** Over how many milliseconds the closes are spread, so that clients do not all come back at once. Default 0. */
-  spread?: number;
-}
-
 export interface BroadcastOptions {
   /** One connection that does not get it, such as the one it came from. */
   except?: Connection<unknown> | undefined;
@@ -95,6 +85,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   readonly #router: Router<Route<never, never>>;
   readonly #attachments = new Map<Server, Attachment>();
   readonly #connections = new Set<Connection<unknown>>();
+  /** Those that were accepted only to be told why not, until they have gone. */
+  readonly #turnedAway = new Set<Connection<unknown>>();
   readonly #pending = new Set<PendingUpgrade>();
   /** Whose address is counted; only where a limit asks for it. */
   readonly #addresses = new Map<PendingUpgrade | Connection<unknown>, string>();
@@ -103,6 +95,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   #runningHandlers = 0;
   #whenQuiet: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  #farewell: Required<CloseOptions> | undefined;
 
   /** Throws `INVALID_OPTION`. */
   constructor(options: UpgraderOptions<Data, Request> = {}) {
@@ -123,7 +116,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
 
   /** Whether `close` was called: a server that says so to its load balancer gets no new clients. */
   get closing(): boolean {
-    return this.#closing !== undefined;
+    return this.#farewell !== undefined;
   }
 
   /**
@@ -195,10 +188,16 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   /**
    * Refuses new upgrades with 503, closes the open connections, and resolves when they are gone and their handlers have
    * ended. At `timeout` those who did not answer are cut off and handlers are left to themselves. A second call gives the
-   * first one's promise. Throws `INVALID_OPTION`.
+   * first one's promise. Rejects with `INVALID_OPTION`, and nothing is closed.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#drain(options);
+    if (this.#closing) return this.#closing;
+    try {
+      this.#farewell = closeOptions(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.#closing = this.#drain(this.#farewell);
     return this.#closing;
   }
 
@@ -229,13 +228,26 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     this.#heartbeat.start();
     if (this.#admission.countsAddresses) this.#enter(socket, upgrade.site.address);
     if (upgradeAccepted.heard) upgradeAccepted.publish({ request: upgrade.request, socket });
-    if (this.closing) connection.close(1001);
+    if (this.#farewell) connection.close(this.#farewell.code, this.#farewell.reason);
     else this.#run(connection, request, handler);
+  }
+
+  /** @internal A refusal that a browser's page can see: accepted, and closed at once with a code that says why. */
+  turnAway(connection: Connection<unknown>, upgrade: PendingUpgrade, refusal: Refusal): void {
+    this.#turnedAway.add(connection);
+    if (this.#admission.countsAddresses) this.#enter(connection, upgrade.site.address);
+    if (upgradeRefused.heard) {
+      upgradeRefused.publish({ request: upgrade.request, status: refusal.status, code: refusal.code });
+    }
+    connection.close(4000 + refusal.status, closeReason(refusal.message));
   }
 
   /** @internal An upgrade was decided, or nobody waits for it any more. */
   settled(upgrade: PendingUpgrade): void {
-    if (this.#pending.delete(upgrade)) this.#leave(upgrade);
+    if (!this.#pending.delete(upgrade)) return;
+    this.#leave(upgrade);
+    // If it was accepted, its connection is there by then.
+    if (this.closing) setImmediate(() => this.#checkQuiet());
   }
 
   /** @internal */
@@ -264,9 +276,11 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   readonly #owner: Owner = {
     onError: (error, socket) => this.report(error, { request: socket.request, socket }),
     onClose: (socket, info) => {
-      this.#connections.delete(socket);
       this.#leave(socket);
-      if (connectionClosed.heard) connectionClosed.publish(obituary(socket, info));
+      if (!this.#turnedAway.delete(socket)) {
+        this.#connections.delete(socket);
+        if (connectionClosed.heard) connectionClosed.publish(obituary(socket, info));
+      }
       this.#checkQuiet();
     },
   };
@@ -289,7 +303,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     const objection = asksForWebSocket(request) ? checkHandshake(request) : upgradeRequired();
     if (objection) return objection;
     const address = this.#admission.countsAddresses ? upgrade.site.address : undefined;
-    return this.#admission.objection(this.#connections.size, this.#pending.size, address);
+    return this.#admission.objection(this.#connections.size + this.#turnedAway.size, this.#pending.size, address);
   }
 
   #decide(upgrade: PendingUpgrade, dispatch: Dispatch | undefined): void {
@@ -330,7 +344,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   }
 
   #checkQuiet(): void {
-    if (this.#connections.size === 0 && this.#runningHandlers === 0) this.#whenQuiet?.();
+    const left = this.#connections.size + this.#turnedAway.size + this.#pending.size + this.#runningHandlers;
+    if (left === 0) this.#whenQuiet?.();
   }
 
   #enter(who: PendingUpgrade | Connection<unknown>, address: string): void {
@@ -345,9 +360,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     this.#admission.leave(address);
   }
 
-  async #drain({ code = 1001, reason = '', timeout = 10_000, spread = 0 }: CloseOptions): Promise<void> {
-    milliseconds('timeout', timeout);
-    milliseconds('spread', spread);
+  async #drain({ code, reason, timeout, spread }: Required<CloseOptions>): Promise<void> {
     for (const upgrade of this.#pending) if (!upgrade.decided) upgrade.refuse(closing());
     const quiet = new Promise<void>((resolve) => {
       this.#whenQuiet = resolve;
@@ -356,7 +369,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     const stop = closeEvenly([...this.#connections], spread, (connection) => connection.close(code, reason));
     const cutOff = setTimeout(() => {
       this.#runningHandlers = 0;
-      for (const connection of this.#connections) connection.terminate();
+      for (const upgrade of this.#pending) upgrade.abandon(tooLate());
+      for (const connection of [...this.#connections, ...this.#turnedAway]) connection.terminate();
       this.#checkQuiet();
     }, timeout);
     await quiet;
@@ -367,6 +381,10 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
 
 function closing(): Refusal {
   return new Refusal(503, { code: 'CLOSING', headers: { 'Retry-After': '5' }, body: 'This server is shutting down.' });
+}
+
+function tooLate(): DrawbridgeError {
+  return new DrawbridgeError('HANDSHAKE_TIMEOUT', 'The server shut down before the handshake was decided.');
 }
 
 function obituary(socket: Connection<unknown>, info: CloseInfo): DiagnosticsMessages['drawbridge:connection:closed'] {
