@@ -4,6 +4,9 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { Line } from './line-protocol.js';
 
+/** How long to wait for an answer, in milliseconds. */
+const PATIENCE = 60_000;
+
 /** A process of the bench, on a core of its own where the machine can give it one. */
 export class Peer {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
@@ -29,9 +32,17 @@ export class Peer {
 
   async ask(question: Line): Promise<Line> {
     this.#child.stdin.write(`${JSON.stringify(question)}\n`);
-    const answer = await this.greeting();
+    const answer = await Promise.race([this.greeting(), this.#tooLong(question)]);
     if (answer.error) throw new Error(`${this.#name}: ${answer.error}`);
     return answer;
+  }
+
+  /** A server that has died leaves its clients waiting; nothing here takes minutes. */
+  #tooLong({ ask }: Line): Promise<never> {
+    return new Promise((_resolve, reject) => {
+      const late = (): void => reject(new Error(`${this.#name} has not answered ${ask} within ${PATIENCE / 1000} s.`));
+      setTimeout(late, PATIENCE).unref();
+    });
   }
 
   async end(): Promise<void> {

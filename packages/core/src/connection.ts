@@ -9,7 +9,15 @@ import type { HeartbeatTimes } from './heartbeat.js';
 import { Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
-import { endOnce, gateInflation, isMidMessage, sendThrough, sharedEncoding, takesWholeFrame } from './ws-internals.js';
+import {
+  endOnce,
+  gateInflation,
+  isMidMessage,
+  sendThrough,
+  sharedEncoding,
+  takesWholeFrame,
+  unmaskInWords,
+} from './ws-internals.js';
 
 /** What happens to a client that does not read while more than `maxBufferedAmount` waits for it. */
 export type SlowConsumerPolicy = 'close' | 'terminate' | 'pause';
@@ -354,6 +362,7 @@ export class Connection<Data = undefined> extends WebSocket {
     this.#responseHeaders = responseHeaders;
     this.#openedAt = this.#seenAt = this.#activeAt = now();
     endOnce(this, transport);
+    unmaskInWords(this);
     const outbox = new Outbox(transport, sharedEncoding(this));
     if (sendThrough(this, outbox)) this.#outbox = outbox;
     if (this.extensions === '') return;
