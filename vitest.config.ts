@@ -8,6 +8,8 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     hookTimeout: 20_000,
+    // As most users have it. Set it to nothing to run with the native bufferutil, which is installed here.
+    env: { WS_NO_BUFFER_UTIL: process.env.WS_NO_BUFFER_UTIL ?? '1' },
     reporters: process.env.CI ? ['default', new NothingSkipped()] : ['default'],
     projects: [
       {
