@@ -141,7 +141,7 @@ export class PendingUpgrade {
   accept(acceptor: Acceptor, subprotocol: string | undefined): MaybePromise<Connection<unknown> | undefined> {
     if (this.#state === 'abandoned') return undefined;
     this.#mustBePending();
-    if (this.#response) return this.#acceptWithResponse(acceptor, subprotocol, this.#response);
+    if (this.#response) return this.#acceptBeside(this.#response, acceptor, subprotocol);
     return this.#handOver(acceptor, subprotocol, []);
   }
 
@@ -227,6 +227,17 @@ export class PendingUpgrade {
     return acceptor.accept(this.request, this.socket, this.#head, subprotocol, lines);
   }
 
+  #acceptBeside(
+    carried: UpgradeResponse,
+    acceptor: Acceptor,
+    subprotocol: string | undefined,
+  ): MaybePromise<Connection<unknown> | undefined> {
+    if (this.finishResponse || !carried.isUnwatched) return this.#acceptWithResponse(acceptor, subprotocol, carried);
+    carried.response.statusCode = 101;
+    carried.withdraw();
+    return this.#handOver(acceptor, subprotocol, responseLines(carried.response));
+  }
+
   /**
    * Finishes the framework's response as a 101, so that everything which waits for its head or its end (sessions that
    * are saved, cookies, logs) does its work once; the bytes go nowhere, its headers go onto the 101 that `ws` writes. Where
@@ -239,7 +250,7 @@ export class PendingUpgrade {
   ): Promise<Connection<unknown> | undefined> {
     const { response } = carried;
     this.#state = 'accepting';
-    carried.sift(this.socket);
+    carried.keepBack101(this.socket);
     response.statusCode = 101;
     try {
       await this.#finish(response);

@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Duplex, Writable } from 'node:stream';
 
 /**
@@ -16,16 +16,37 @@ export class UpgradeResponse {
     this.#carrier = this.#carryOn(socket);
   }
 
+  /** Whether nobody waits for its head or its end; then there is nothing to be finished. One listener for it is our own. */
+  get isUnwatched(): boolean {
+    const { response } = this;
+    return (
+      !this.#hasOwnMethods &&
+      response.listenerCount('finish') === 1 &&
+      response.listenerCount('prefinish') === 0 &&
+      response.listenerCount('close') === 0
+    );
+  }
+
   /** From now on a 101 is kept back, which is only made for its headers; any other response still gets through. */
-  sift(socket: Duplex): void {
+  keepBack101(socket: Duplex): void {
+    if (!this.#hasOwnMethods) return keepBack101(this.response);
     this.#release();
     this.#carrier = this.#carryOn(new Sieve(this.response, socket));
+  }
+
+  /** Middleware that waits for a head or an end puts its own method in the place of Node's. */
+  get #hasOwnMethods(): boolean {
+    const { response } = this;
+    const { end, write, writeHead } = ServerResponse.prototype;
+    return response.end !== end || response.write !== write || response.writeHead !== writeHead;
   }
 
   /** Takes the response off its socket, whether it was sent or not, and tells whoever waits for its 'close'. */
   withdraw(): void {
     this.#release();
-    if (!this.response.closed) this.response.assignSocket(new Writable().destroy() as never);
+    if (this.response.closed) return;
+    if (this.response.listenerCount('close') > 0) this.response.assignSocket(new Writable().destroy() as never);
+    else this.response.destroy();
   }
 
   #carryOn(carrier: Writable): Writable {
@@ -41,6 +62,34 @@ export class UpgradeResponse {
   #onDrain = (): void => void this.response.emit('drain');
 }
 
+/** Where only the framework is at work, its head and its end need no stream to carry them: the headers are all that is wanted. */
+function keepBack101(response: ServerResponse): void {
+  const letThrough = (): void => {
+    delete (response as Partial<ServerResponse>).writeHead;
+    delete (response as Partial<ServerResponse>).end;
+  };
+  response.writeHead = (status: number, ...rest: unknown[]) => {
+    if (status !== 101) {
+      letThrough();
+      return (response.writeHead as (status: number, ...rest: unknown[]) => ServerResponse)(status, ...rest);
+    }
+    const headers = (rest.at(-1) ?? {}) as OutgoingHttpHeaders;
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
+    return response;
+  };
+  response.end = (...rest: unknown[]) => {
+    if (response.statusCode !== 101) {
+      letThrough();
+      return (response.end as (...rest: unknown[]) => ServerResponse)(...rest);
+    }
+    response.finished = true;
+    Object.defineProperty(response, 'headersSent', { value: true });
+    process.nextTick(() => response.emit('finish'));
+    return response;
+  };
+}
+
+/** Keeps back a 101 behind methods that are not Node's own. */
 class Sieve extends Writable {
   readonly #response: ServerResponse;
   readonly #socket: Duplex;
