@@ -1,10 +1,12 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { attach, DrawbridgeError, Refusal, websocket } from '@drawbridge/express';
 import type { ErrorRequestHandler } from 'express';
 import createError from 'http-errors';
 import { describe, expect, test, vi } from 'vitest';
 import { echo } from '../behaviour/echo.js';
+import { latch } from '../behaviour/latch.js';
 import { knock } from '../behaviour/raw.js';
 import { open, serve, versions } from './serve.js';
 
@@ -142,6 +144,36 @@ describe.each(versions)('$name: an error that reaches the end of the application
     expect(site.upgrader.connections.size).toBe(1);
   });
 
+  test('is nothing to error handlers once the client has gone', async () => {
+    const app = express();
+    const seen: unknown[] = [];
+    const asked = latch();
+    const answered = latch();
+    app.use(
+      websocket(
+        {
+          async beforeUpgrade(_req, { signal }) {
+            asked.open();
+            await once(signal, 'abort');
+            setImmediate(answered.open);
+            throw new Refusal(403);
+          },
+        },
+        echo,
+      ),
+    );
+    app.use(((error, _req, _res, next) => {
+      seen.push(error);
+      next(error);
+    }) satisfies ErrorRequestHandler);
+    const site = await serve(app);
+    const wire = await knock(site);
+    await asked.promise;
+    wire.reset();
+    await answered.promise;
+    expect([seen, site.errors]).toEqual([[], []]);
+  });
+
   test.each(['accepted', 'refused', 'left over'])('and a next() too many after it was %s does nothing', async (how) => {
     const app = express();
     let again: () => void = () => {};
@@ -149,13 +181,13 @@ describe.each(versions)('$name: an error that reaches the end of the application
       again = next;
       next();
     });
-    if (how === 'accepted') app.use(websocket(echo));
+    if (how === 'accepted') app.use(websocket(echo), websocket(echo));
     if (how === 'refused') app.use((_req, res) => void res.sendStatus(403));
     const site = await serve(app);
     await (await knock(site)).response();
     again();
-    await setImmediate();
-    await setImmediate();
+    await nextTurn();
+    await nextTurn();
     expect(site.errors).toEqual([]);
   });
 });
