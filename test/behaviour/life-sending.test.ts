@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { watchProcess } from './census.js';
 import { dial, exchange } from './client.js';
 import { echo } from './echo.js';
-import { opcodes } from './frames.js';
+import { closeFrame, opcodes } from './frames.js';
 import { hosts, serve } from './hosts/index.js';
 import { latch } from './latch.js';
 import { failureOf, meet, meetWire } from './meeting.js';
@@ -92,6 +92,27 @@ describe.each(hosts)('$name: drained()', (host) => {
     server.terminate();
     expect(await failureOf(() => waiting)).toBeInstanceOf(ConnectionClosed);
     expect(await failureOf(() => server.drained())).toMatchObject({ code: 1006, wasClean: false });
+  });
+
+  test('gives no producer the illusion that it is read from when the connection is about to end', async () => {
+    const produce = async (socket: Connection<unknown>, bytes: number): Promise<never> => {
+      for (let i = 0; i < 100_000; i++) {
+        socket.send(Buffer.alloc(bytes));
+        await socket.drained();
+      }
+      throw new Error('Nothing else had a turn.');
+    };
+    const { client, server } = await meetWire(host);
+    const failures = [100_000, 1].map((bytes) => failureOf(() => produce(server, bytes)));
+    await delay(5);
+    client.reset();
+    for (const failure of failures) expect(await failure).toBeInstanceOf(ConnectionClosed);
+
+    const next = await meetWire(host);
+    next.server.close(1000);
+    const failure = failureOf(() => produce(next.server, 0));
+    next.client.send(closeFrame(1000));
+    expect(await failure).toMatchObject({ code: 1000 });
   });
 
   test.each([1, 1_000])('comes to an end with a maxBufferedAmount of %i', async (maxBufferedAmount) => {

@@ -245,7 +245,7 @@ export class Connection<Data = undefined> extends WebSocket {
    */
   drained(): Promise<void> {
     if (this.#end) return unheard(Promise.reject(new ConnectionClosed(this.#end)));
-    if (this.#isDrained) return Promise.resolve();
+    if (this.#isDrained && this.#mayDrain) return Promise.resolve();
     if (!this.#draining) {
       this.#draining = deferred();
       this.#awaitDrain();
@@ -501,8 +501,16 @@ export class Connection<Data = undefined> extends WebSocket {
     return this.bufferedAmount < Math.max(1, Math.min(HIGH_WATER_MARK, this.#life.maxBufferedAmount / 2));
   }
 
+  /**
+   * Of a connection that is about to end nothing drains, but is dropped. A producer that was told otherwise would go on in
+   * microtasks, and never let the end come.
+   */
+  get #mayDrain(): boolean {
+    return this.readyState === WebSocket.OPEN && this.#transport?.writable === true;
+  }
+
   #awaitDrain(): void {
-    if (!this.#draining) return;
+    if (!this.#draining || !this.#mayDrain) return;
     if (this.#isDrained) {
       this.#draining.resolve();
       this.#draining = undefined;
