@@ -13,6 +13,8 @@ import type {
   RawServerDefault,
   RequestGenericInterface,
 } from 'fastify';
+import type { WebSocket, WebSocketServer } from 'ws';
+import type { InjectWSOptions } from './inject-ws.js';
 
 /**
  * Runs when the connection is open, with the Fastify instance as `this`. What it throws or rejects with closes the connection
@@ -244,7 +246,22 @@ declare module 'fastify' {
 
     /** Decides the upgrades of this instance's WebSocket routes; its `connections` are the open ones. */
     upgrader: Upgrader<undefined, FastifyRequest>;
+    /** The open connections of this instance's WebSocket routes as `clients`, and a 'connection' event for each. */
+    websocketServer: WebSocketServer;
+    /**
+     * Opens a WebSocket to this application without a port, with the headers of the context. Rejects with
+     * `Unexpected server response: <status>` if it is refused.
+     */
+    injectWS: InjectWSFn<RawRequest>;
   }
+
+  interface InjectWSOption extends InjectWSOptions {}
+
+  type InjectWSFn<RawRequest> = (
+    path?: string,
+    upgradeContext?: Partial<RawRequest>,
+    options?: InjectWSOption,
+  ) => Promise<WebSocket>;
 
   interface FastifyRequest {
     /** Whether this request asks to become a WebSocket. */

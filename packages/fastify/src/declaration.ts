@@ -1,23 +1,15 @@
 import { subscribe } from 'node:diagnostics_channel';
-import {
-  DrawbridgeError,
-  type Handler,
-  PendingUpgrade,
-  type Refusal,
-  type Route,
-  type RouteOptions,
-  type Upgrader,
-} from '@drawbridge/core';
+import { DrawbridgeError, PendingUpgrade, type Refusal, type Route, type RouteOptions } from '@drawbridge/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify';
+import { type Bridge, kBridge, type SocketHandler } from './bridge.js';
 
 // Registered, so that two copies of this package understand each other.
 const kDeclaration = Symbol.for('drawbridge.fastify.declaration');
 const kDeclarations = Symbol.for('drawbridge.fastify.declarations');
 
-type Instance = FastifyInstance & { [kDeclarations]?: Declaration[] };
+type Instance = FastifyInstance & { [kDeclarations]?: Declaration[]; [kBridge]?: Bridge };
 type Config = { [kDeclaration]?: Declaration } | undefined;
 type HttpHandler = FastifyRouteOptions['handler'];
-type SocketHandler = Handler<unknown, FastifyRequest>;
 
 /**
  * A route that asks for WebSocket, by `websocket` or `wsHandler`. Which plugin serves its instance is known only when all of
@@ -26,7 +18,7 @@ type SocketHandler = Handler<unknown, FastifyRequest>;
 export class Declaration {
   /** Whether the route has an error handler of its own, which Fastify's request does not show. */
   readonly hasErrorHandler: boolean;
-  readonly #server: FastifyInstance;
+  readonly #server: Instance;
   readonly #path: string;
   readonly #methods: readonly string[];
   readonly #options: RouteOptions<unknown, FastifyRequest>;
@@ -52,15 +44,18 @@ export class Declaration {
     return this.#route !== undefined;
   }
 
-  get #name(): string {
-    return `${this.#methods} ${this.#path}`;
+  /** Is served from now on, if the plugin is there already. Throws `INVALID_OPTION`. */
+  serve(): void {
+    const bridge = this.#server[kBridge];
+    if (bridge) this.#compile(bridge);
   }
 
   /** Finds out who serves it, when all plugins are loaded. Throws `PLUGIN_NOT_REGISTERED`, `INVALID_OPTION`. */
   settle(): void {
-    if (this.#server.hasDecorator('upgrader')) this.#compile(this.#server.upgrader);
+    if (!this.served) this.serve();
+    if (this.served) return;
     // That decorator is @fastify/websocket's: it serves this instance, and needs nothing of ours.
-    else if (!this.#server.hasDecorator('websocketServer')) throw notRegistered(this.#name);
+    if (!this.#server.hasDecorator('websocketServer')) throw notRegistered(`${this.#methods} ${this.#path}`);
   }
 
   admit(upgrade: PendingUpgrade, request: FastifyRequest, reply: FastifyReply): void {
@@ -72,15 +67,23 @@ export class Declaration {
     );
   }
 
-  #compile(upgrader: Upgrader<undefined, FastifyRequest>): void {
+  #compile(bridge: Bridge): void {
     if (!this.#methods.some((method) => method === 'GET' || method === 'HEAD')) {
-      throw new DrawbridgeError(
-        'INVALID_OPTION',
-        `${this.#name}: a WebSocket route is a GET route; declare it by GET.`,
-      );
+      throw this.#unsound('a WebSocket route is a GET route; declare it by GET.');
     }
-    const handler: SocketHandler = (socket, request) => this.#socketHandler.call(this.#server, socket, request);
-    this.#route = upgrader.compile(this.#options, handler, this.#path);
+    if (typeof this.#socketHandler !== 'function') {
+      throw this.#unsound('wsHandler is no function; give one of (socket, request).');
+    }
+    this.#route = bridge.compile({
+      server: this.#server,
+      path: this.#path,
+      options: this.#options,
+      handler: this.#socketHandler,
+    });
+  }
+
+  #unsound(what: string): DrawbridgeError {
+    return new DrawbridgeError('INVALID_OPTION', `${this.#methods} ${this.#path}: ${what}`);
   }
 }
 
@@ -115,6 +118,7 @@ function settledLater(fastify: Instance): Declaration[] {
 
 function declare(server: FastifyInstance, declared: FastifyRouteOptions): Declaration {
   const declaration = new Declaration(server, declared);
+  declaration.serve();
   const { handler, wsHandler, config, schema } = declared;
   const answer = wsHandler ? handler : answerNotFound;
   declared.config = { ...config, [kDeclaration]: declaration } as NonNullable<typeof config>;

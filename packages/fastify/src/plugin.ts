@@ -1,31 +1,17 @@
 import type { Server } from 'node:http';
-import {
-  type Connection,
-  DrawbridgeError,
-  PendingUpgrade,
-  Refusal,
-  Upgrader,
-  type UpgraderOptions,
-} from '@drawbridge/core';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { DrawbridgeError, PendingUpgrade, Refusal } from '@drawbridge/core';
+import type { FastifyInstance, preCloseAsyncHookHandler, preCloseHookHandler } from 'fastify';
 import createPlugin from 'fastify-plugin';
+import { Bridge, type BridgeOptions, kBridge } from './bridge.js';
 import { Declaration, isWatched, watch } from './declaration.js';
+import { injectWS } from './inject-ws.js';
 import { keepRefusalBodies } from './refusal-body.js';
-import { compileSite } from './site.js';
 
-/** Where something unexpected happened. */
-export interface FastifyErrorContext {
-  request?: FastifyRequest | undefined;
-  socket?: Connection<unknown> | undefined;
+/** The options of the Upgrader, and those of @fastify/websocket. */
+export interface WebsocketPluginOptions extends BridgeOptions {
+  /** Runs before the connections that are still open are closed. Default: nothing. */
+  preClose?: preCloseHookHandler | preCloseAsyncHookHandler;
 }
-
-export interface WebsocketPluginOptions extends Omit<UpgraderOptions<undefined, FastifyRequest>, 'onError'> {
-  /** The one place where everything unexpected is told. Default: a line on the request's logger. */
-  onError?: (error: unknown, context: FastifyErrorContext) => void;
-}
-
-/** The requests that ask for an upgrade, as Fastify knows them. */
-type Requests = WeakMap<object, FastifyRequest>;
 
 /** The servers whose upgrades go through a Fastify instance. */
 const attached = new WeakSet<Server>();
@@ -34,39 +20,50 @@ const attached = new WeakSet<Server>();
  * Adds WebSocket routes to an instance and those below it. Throws `INVALID_OPTION`; `IMPORTED_TOO_LATE` where it cannot know
  * the routes that are there already; `ALREADY_ATTACHED` for a second one on the same server.
  */
-async function drawbridge(fastify: FastifyInstance, { onError, ...options }: WebsocketPluginOptions): Promise<void> {
-  if (attached.has(fastify.server)) throw alreadyAttached();
+async function drawbridge(fastify: FastifyInstance, { preClose, ...options }: WebsocketPluginOptions): Promise<void> {
+  mustBeFunction('preClose', preClose);
+  mustBeFunction('errorHandler', options.errorHandler);
+  if (options.options && 'path' in options.options) {
+    fastify.log.warn("options.path of ws is for a server without routes; a route's path is what counts here");
+  }
+  const bridge = new Bridge(fastify, options);
+  if (attached.has(bridge.server)) throw alreadyAttached();
+  attached.add(bridge.server);
   if (!isWatched(fastify)) mustHaveNoRoutes(fastify);
   watch(fastify);
-  const requests: Requests = new WeakMap();
-  const upgrader = new Upgrader<undefined, FastifyRequest>({
-    ...options,
-    onError: reportTo(fastify, requests, onError),
-  });
-  if (options.trustProxy === undefined) upgrader.siteOf = compileSite(fastify) ?? upgrader.siteOf;
-  fastify.decorate('upgrader', upgrader);
-  fastify.decorateRequest('ws', false);
+  decorate(fastify, bridge);
   fastify.addHook('onRequest', (request, reply, done) => {
     const upgrade = PendingUpgrade.of(request.raw);
     if (!upgrade) return done();
-    request.ws = true;
-    requests.set(request, request).set(request.raw, request);
-    if (Declaration.of(request)) return done();
-    if (isAlone(fastify)) return done(request.is404 ? undefined : notSpoken());
+    if (Declaration.of(request) || bridge.alone) {
+      bridge.receive(upgrade, request, reply);
+      return done(Declaration.of(request) || request.is404 ? undefined : notSpoken());
+    }
     reply.hijack();
     upgrade.pass();
   });
   // Once it is accepted no error handler of the application's is asked any more what to do about an error, so it is told here.
   fastify.addHook('onError', (request, _reply, error, done) => {
     const upgrade = PendingUpgrade.of(request.raw);
-    if (upgrade?.decided && !(error instanceof Refusal)) upgrader.report(error, { request: request.raw });
+    if (upgrade && error instanceof Refusal) upgrade.refusalCode = error.code;
+    else if (upgrade?.decided) bridge.upgrader.report(error, { request: request.raw });
     done();
   });
   keepRefusalBodies(fastify);
-  fastify.addHook('preClose', () => upgrader.close({ timeout: patience(fastify) }));
-  fastify.addHook('onClose', async () => void upgrader.detach(fastify.server));
-  attached.add(fastify.server);
-  upgrader.attach(fastify.server, ({ request, response }) => fastify.routing(request, response));
+  if (preClose) fastify.addHook('preClose', preClose as preCloseAsyncHookHandler);
+  fastify.addHook('preClose', () => bridge.upgrader.close({ timeout: patience(fastify) }));
+  fastify.addHook('onClose', async () => bridge.detach());
+  bridge.attach();
+}
+
+function decorate(fastify: FastifyInstance, bridge: Bridge): void {
+  fastify.decorate(kBridge, bridge);
+  fastify.decorate('upgrader', bridge.upgrader);
+  fastify.decorate('websocketServer', bridge.websocketServer);
+  fastify.decorate('injectWS', (path = '/', context = {}, options = {}) =>
+    injectWS(fastify, bridge.server, path, context, options),
+  );
+  fastify.decorateRequest('ws', false);
 }
 
 /** A little less than what Fastify grants to a hook, in milliseconds, so that it is not Fastify that gives up. */
@@ -74,18 +71,13 @@ function patience({ initialConfig: { pluginTimeout = 10_000 } }: FastifyInstance
   return pluginTimeout === 0 ? 10_000 : Math.min(10_000, pluginTimeout * 0.9);
 }
 
-/** Whether no one else listens for the server's upgrades, who could want what is not ours. */
-function isAlone({ server }: FastifyInstance): boolean {
-  return server.listenerCount('upgrade') <= 1;
+function mustBeFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'function') return;
+  throw new DrawbridgeError('INVALID_OPTION', `${name} is no function; give one, or leave it out.`);
 }
 
-function reportTo(
-  fastify: FastifyInstance,
-  requests: Requests,
-  onError: WebsocketPluginOptions['onError'],
-): NonNullable<UpgraderOptions['onError']> {
-  const report = onError ?? ((error, { request }) => (request ?? fastify).log.error(error));
-  return (error, { request, socket }) => report(error, { request: request && requests.get(request), socket });
+function notSpoken(): Refusal {
+  return new Refusal(404, { code: 'NO_ROUTE', body: 'There is no WebSocket here.' });
 }
 
 function alreadyAttached(): DrawbridgeError {
@@ -105,10 +97,6 @@ function mustHaveNoRoutes(fastify: FastifyInstance): void {
       "Import (or require) '@drawbridge/fastify' before you call Fastify(), or register it before the first route: " +
       'await fastify.register(websocket).',
   );
-}
-
-function notSpoken(): Refusal {
-  return new Refusal(404, { code: 'NO_ROUTE', body: 'There is no WebSocket here.' });
 }
 
 export const websocket = createPlugin(drawbridge, { fastify: '5.x', name: '@drawbridge/fastify' });

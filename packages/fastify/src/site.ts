@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Site } from '@drawbridge/core';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { internalOf } from './fastify-internals.js';
 
 /**
  * Tells where a request was addressed and by whom by Fastify's own `trustProxy`, so that there is no second setting to forget.
@@ -8,11 +9,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
  * `undefined` if it is not there.
  */
 export function compileSite(fastify: FastifyInstance): ((request: IncomingMessage) => Site) | undefined {
-  const kRequest = Object.getOwnPropertySymbols(fastify).find(({ description }) => description === 'fastify.Request');
-  if (!kRequest) return undefined;
-  const { prototype } = (fastify as unknown as Record<symbol, { prototype: FastifyRequest }>)[kRequest] ?? {};
-  if (!prototype) return undefined;
-  return (raw) => siteOf(Object.create(prototype, { raw: { value: raw } }));
+  const requests = internalOf<{ prototype: FastifyRequest }>(fastify, 'fastify.Request');
+  return requests && ((raw) => siteOf(Object.create(requests.prototype, { raw: { value: raw } })));
 }
 
 function siteOf(request: FastifyRequest): Site {

@@ -1,0 +1,158 @@
+import type { IncomingMessage, Server } from 'node:http';
+import {
+  type Connection,
+  type Handler,
+  type PendingUpgrade,
+  type Route,
+  type RouteOptions,
+  Upgrader,
+  type UpgraderOptions,
+} from '@drawbridge/core';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { compileSite } from './site.js';
+import { UpgradeLog } from './upgrade-log.js';
+import { UpgraderView } from './upgrader-view.js';
+import { routeOptionsOf, verifierOf, type WebSocketServerOptions } from './ws-options.js';
+
+/** Registered, so that two copies of this package understand each other. */
+export const kBridge = Symbol.for('drawbridge.fastify.bridge');
+
+export type SocketHandler = Handler<unknown, FastifyRequest>;
+
+/** A WebSocket route as it was declared. */
+export interface Declared {
+  readonly server: FastifyInstance;
+  readonly path: string;
+  readonly options: RouteOptions<unknown, FastifyRequest>;
+  readonly handler: SocketHandler;
+}
+
+/** Where something unexpected happened. */
+export interface FastifyErrorContext {
+  request?: FastifyRequest | undefined;
+  socket?: Connection<unknown> | undefined;
+}
+
+export type WebsocketErrorHandler = (
+  this: FastifyInstance,
+  error: Error,
+  socket: Connection<unknown>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => void;
+
+export interface BridgeOptions extends Omit<UpgraderOptions<undefined, FastifyRequest>, 'onError'> {
+  /** The one place where everything unexpected is told. Default: a line on the request's logger. */
+  onError?: (error: unknown, context: FastifyErrorContext) => void;
+  /**
+   * Is given what a handler throws or rejects with, and a connection's 'error' events; it is then its business to close the
+   * connection. Default: `onError` is told of the former, and the connection closed with 1011.
+   */
+  errorHandler?: WebsocketErrorHandler;
+  /** What `ws` calls its options. Those of the Upgrader that are given beside them come first. */
+  options?: WebSocketServerOptions;
+}
+
+/** Between a Fastify application and the Upgrader that serves its WebSocket routes. */
+export class Bridge {
+  readonly upgrader: Upgrader<undefined, FastifyRequest>;
+  readonly websocketServer: UpgraderView;
+  readonly server: Server;
+  readonly #fastify: FastifyInstance;
+  readonly #defaults: RouteOptions<undefined, FastifyRequest>;
+  readonly #verify: ReturnType<typeof verifierOf>;
+  readonly #onError: BridgeOptions['onError'];
+  readonly #errorHandler: WebsocketErrorHandler | undefined;
+  readonly #log: UpgradeLog;
+  /** What Fastify made of the requests that ask for an upgrade. */
+  readonly #arrivals = new WeakMap<object, { request: FastifyRequest; reply: FastifyReply }>();
+
+  /** Throws `INVALID_OPTION`. */
+  constructor(fastify: FastifyInstance, { onError, errorHandler, options: wsOptions = {}, ...options }: BridgeOptions) {
+    const defaults = { ...routeOptionsOf(wsOptions), ...options };
+    this.server = (wsOptions.server as Server | undefined) ?? fastify.server;
+    this.upgrader = new Upgrader({ ...defaults, onError: (error, context) => this.#report(error, context) });
+    if (options.trustProxy === undefined) this.upgrader.siteOf = compileSite(fastify) ?? this.upgrader.siteOf;
+    this.websocketServer = new UpgraderView(this.upgrader, wsOptions.clientTracking ?? true);
+    this.#fastify = fastify;
+    this.#log = new UpgradeLog(fastify);
+    this.#defaults = defaults;
+    this.#verify = verifierOf(wsOptions);
+    this.#onError = onError;
+    this.#errorHandler = errorHandler;
+  }
+
+  /** Sends the server's upgrades through the application. */
+  attach(): void {
+    this.upgrader.attach(this.server, ({ request, response }) => this.#fastify.routing(request, response));
+  }
+
+  detach(): void {
+    this.upgrader.detach(this.server);
+  }
+
+  /** Whether no one else listens for the server's upgrades, who could want what is not ours. */
+  get alone(): boolean {
+    return this.server.listenerCount('upgrade') <= 1;
+  }
+
+  /** An upgrade has come to where Fastify made a request of it. */
+  receive(upgrade: PendingUpgrade, request: FastifyRequest, reply: FastifyReply): void {
+    request.ws = true;
+    const arrival = { request, reply };
+    this.#arrivals.set(request, arrival).set(request.raw, arrival);
+    this.#log.follow(upgrade, request, reply);
+  }
+
+  /** Throws `INVALID_OPTION`. */
+  compile({ server, path, options, handler }: Declared): Route<unknown, FastifyRequest> {
+    const bound: SocketHandler = (socket, request) => handler.call(server, socket, request);
+    const run = this.#errorHandler ? this.#withErrorHandler(bound, this.#errorHandler.bind(server)) : bound;
+    const welcome: SocketHandler = (socket, request) => {
+      this.#log.opened(socket, request, this.#replyTo(request));
+      this.websocketServer.welcome(socket, request.raw);
+      return run(socket, request);
+    };
+    return this.upgrader.compile(this.#withVerification(options), welcome, path);
+  }
+
+  #replyTo(request: FastifyRequest): FastifyReply {
+    return this.#arrivals.get(request)?.reply as FastifyReply;
+  }
+
+  /** `verifyClient` is asked beside `beforeUpgrade`, whichever of the two places that comes from. */
+  #withVerification(options: RouteOptions<unknown, FastifyRequest>): RouteOptions<unknown, FastifyRequest> {
+    const verify = this.#verify;
+    if (!verify) return options;
+    const { beforeUpgrade = this.#defaults.beforeUpgrade } = options;
+    return {
+      ...options,
+      async beforeUpgrade(request, context) {
+        await verify(request.raw);
+        return beforeUpgrade?.(request, context);
+      },
+    };
+  }
+
+  #withErrorHandler(run: SocketHandler, errorHandler: OmitThisParameter<WebsocketErrorHandler>): SocketHandler {
+    return (socket, request) => {
+      const reply = this.#replyTo(request);
+      const fail = (error: Error): void => errorHandler(error, socket, request, reply);
+      socket.on('error', fail);
+      try {
+        return run(socket, request)?.then(undefined, fail);
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+  }
+
+  #report(
+    error: unknown,
+    { request: known, socket }: { request?: IncomingMessage | undefined; socket?: Connection<unknown> | undefined },
+  ): void {
+    const request = known && this.#arrivals.get(known)?.request;
+    if (this.#onError) this.#onError(error, { request, socket });
+    else (request ?? this.#fastify).log.error(error);
+  }
+}
