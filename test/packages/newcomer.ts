@@ -10,8 +10,8 @@ export const run = promisify(execFile);
 const repository = join(import.meta.dirname, '../..');
 const require = createRequire(import.meta.url);
 
-/** What the README tells its readers to install beside a package. */
-const companions = ['express', '@types/express', 'fastify'];
+/** What the README tells its readers to install beside a package, each in its latest version. */
+const companions = { express: '*', '@types/express': '*', fastify: '*' };
 
 /**
  * An empty project outside of the repository, of somebody who installed the packages as they would be published and
@@ -24,10 +24,11 @@ export class Newcomer {
     readonly tarballs: ReadonlyMap<string, string>,
   ) {}
 
-  static async install(): Promise<Newcomer> {
+  /** With other versions of what stands beside the packages, where some are named. */
+  static async install(versions: Partial<typeof companions> = {}): Promise<Newcomer> {
     const folder = await mkdtemp(join(tmpdir(), 'drawbridge-newcomer-'));
     const newcomer = new Newcomer(folder, await pack(folder));
-    await newcomer.#install();
+    await newcomer.#install({ ...companions, ...versions });
     return newcomer;
   }
 
@@ -51,9 +52,8 @@ export class Newcomer {
     return rm(this.folder, { recursive: true, force: true });
   }
 
-  async #install(): Promise<void> {
+  async #install(theirs: typeof companions): Promise<void> {
     const ours = Object.fromEntries([...this.tarballs].map(([name, file]) => [name, `file:${file}`]));
-    const theirs = Object.fromEntries(companions.map((name) => [name, '*']));
     const manifest = { private: true, type: 'module', dependencies: { ...ours, ...theirs }, overrides: ours };
     await this.write('package.json', JSON.stringify(manifest));
     await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund'], { cwd: this.folder });
