@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
-import { type Connection, Upgrader } from '@drawbridge/core';
+import { type Connection, Upgrader, type UpgraderOptions } from '@drawbridge/core';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 
-async function connect(options: ConstructorParameters<typeof Upgrader>[0] = {}): Promise<[WebSocket, Connection]> {
+async function connect(options: UpgraderOptions = {}): Promise<[WebSocket, Connection]> {
   const upgrader = new Upgrader(options);
   const accepted = new Promise<Connection>((resolve) => upgrader.route('/', resolve));
   const server = createServer();
