@@ -1,5 +1,6 @@
-// What an application needs of the core comes with this package, and is then surely the same copy.
+// What an application needs of the core and of ws comes with this package, and is then surely the same copy.
 export * from '@drawbridge/core';
+export type { WebSocket } from 'ws';
 export type { WebsocketHandler } from './augmentation.js';
 export type { FastifyErrorContext, WebsocketErrorHandler } from './bridge.js';
 export {
