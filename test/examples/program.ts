@@ -13,11 +13,13 @@ export class Program {
   readonly #stderr: Promise<string>;
   readonly #exit: Promise<unknown[]>;
 
-  private constructor(script: string, args: string[], environment: NodeJS.ProcessEnv) {
+  private constructor(script: string, args: string[], environment: NodeJS.ProcessEnv, input: string) {
     const child = spawn(process.execPath, [join(repository, script), ...args], {
       env: { ...process.env, PORT: undefined, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
+    child.stdin.on('error', () => {}); // not everyone reads
+    child.stdin.end(input);
     this.#child = child;
     this.#stdout = text(child.stdout);
     this.#stderr = text(child.stderr);
@@ -25,9 +27,9 @@ export class Program {
     running.add(this);
   }
 
-  /** Does not wait for anything. */
-  static run(script: string, args: string[] = [], environment: NodeJS.ProcessEnv = {}): Program {
-    return new Program(script, args, environment);
+  /** Does not wait for anything. What is typed comes to its standard input, which then ends. */
+  static run(script: string, args: string[] = [], environment: NodeJS.ProcessEnv = {}, typed = ''): Program {
+    return new Program(script, args, environment, typed);
   }
 
   /** Ends those that still run. */
@@ -35,12 +37,18 @@ export class Program {
     await Promise.all(Array.from(running, (program) => program.signal('SIGKILL').ended()));
   }
 
+  /** The first that it prints, or its exit code if it does not. */
+  async line(): Promise<string> {
+    const { stdout } = this.#child;
+    const [line] = await Promise.race([once(stdout as NonNullable<typeof stdout>, 'data'), this.#exit]);
+    return String(line);
+  }
+
   /** The first address that it prints. Rejects if it ends, or says something else. */
   async url(): Promise<string> {
-    const { stdout } = this.#child;
-    const line = await Promise.race([once(stdout as NonNullable<typeof stdout>, 'data'), this.#exit]);
-    const url = /http:\/\/\S+/.exec(String(line[0]))?.[0];
-    if (!url) throw new Error(`It should have printed its address: ${line[0]} ${await this.#stderr}`);
+    const line = await this.line();
+    const url = /http:\/\/\S+/.exec(line)?.[0];
+    if (!url) throw new Error(`It should have printed its address: ${line} ${await this.#stderr}`);
     return url;
   }
 
