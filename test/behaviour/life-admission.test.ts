@@ -218,4 +218,21 @@ describe.each(hosts)('$name: limits of messages', (host) => {
     const pieces = Array.from({ length: 1025 }, (_, i) => frame('x', { opcode: i === 0 ? 1 : 0, fin: false }));
     expect(await codeAfter(...pieces)).toBe(1008);
   });
+
+  test('let nobody send a message in packets that cost many times what they hold', async () => {
+    const site = await serve(host, { routes: [{ path: '/' }] });
+    const wire = await knock(site, { path: '/' });
+    await wire.response();
+    const [socket] = site.sockets;
+    wire.send(frame('', { opcode: opcodes.binary, announced: 1024 * 1024 }));
+    let packets = 0;
+    for (; wire.unread.length === 0 && packets < 5_000; packets++) {
+      const read = socket?.bytesRead;
+      wire.send(Buffer.alloc(1));
+      while (socket?.bytesRead === read && !socket?.destroyed) await new Promise(setImmediate);
+    }
+    expect(packets).toBeLessThan(4_200);
+    const { opcode, payload } = await wire.frame();
+    expect([opcode, payload.readUInt16BE(0)]).toEqual([opcodes.close, 1008]);
+  });
 });
