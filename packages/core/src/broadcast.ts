@@ -3,10 +3,10 @@ import { Outbox } from './outbox.js';
 import type { FrameEncoding, PreparedMessage } from './prepared-message.js';
 
 /** Sends a message to each: those that can take the same frame share it, the others get it made for them. Gives how many. */
-export function broadcast(
-  receivers: Iterable<Connection<unknown>>,
+export function broadcast<Receiver extends Connection<unknown, unknown>>(
+  receivers: Iterable<Receiver>,
   message: PreparedMessage,
-  isExcepted: (connection: Connection<unknown>) => boolean,
+  isExcepted: (connection: Receiver) => boolean,
 ): number {
   const groups = new Map<string, Outbox[]>();
   let encoding: FrameEncoding | undefined;

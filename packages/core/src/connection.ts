@@ -6,7 +6,7 @@ import { type CloseInfo, ConnectionClosed, isNormalClose, saysClosed } from './c
 import { DrawbridgeError } from './errors.js';
 import { guard, showOwnListeners } from './guarded-listener.js';
 import type { HeartbeatTimes } from './heartbeat.js';
-import { Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
+import { byteLength, Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
 import {
@@ -65,8 +65,10 @@ const kCapture = Object.getOwnPropertySymbols(new EventEmitter({ captureRejectio
  *   socket.send(message);
  *   await socket.drained();                         // do not outrun a slow reader
  * }
+ *
+ * `Received` is what the loop and `receive()` give, where an adapter decodes messages before they do.
  */
-export class Connection<Data = undefined> extends WebSocket {
+export class Connection<Data = undefined, Received = Message> extends WebSocket {
   /** What the route's `beforeUpgrade` returned. */
   data!: Data;
   /** Messages received so far. */
@@ -83,6 +85,7 @@ export class Connection<Data = undefined> extends WebSocket {
   /** Prepared messages that wait for the last fragment of another: data frames cannot come between (RFC 6455 section 5.4). */
   #heldBack: [PreparedMessage, Done][] | undefined;
   #inbox: Inbox | undefined;
+  #decode: MessageDecoder | undefined;
   #pulled = false;
   #paused = false;
   #held = false;
@@ -178,10 +181,12 @@ export class Connection<Data = undefined> extends WebSocket {
    * with `RECEIVE_TIMEOUT` or the signal's reason when told to stop waiting, with `CONSUMER_CONFLICT` beside a `message`
    * listener.
    */
-  receive(options: ReceiveOptions = {}): Promise<Message> {
+  receive(options: ReceiveOptions = {}): Promise<Received> {
     try {
       const message = this.#take(options.signal);
-      return message ? Promise.resolve(toMessage(message)) : unheard(this.#wait(options).then(toMessage));
+      return message
+        ? Promise.resolve(toMessage<Received>(message))
+        : unheard(this.#wait(options).then(toMessage<Received>));
     } catch (error) {
       return unheard(Promise.reject(error));
     }
@@ -220,10 +225,10 @@ export class Connection<Data = undefined> extends WebSocket {
    * The messages, one at a time and in order. Ends at a normal close (1000, 1001, 1005) and throws `ConnectionClosed` at any
    * other. Leaving the loop neither closes the connection nor loses what comes later. Throws `CONSUMER_CONFLICT`.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Received> {
     this.#becomePulled();
-    const step = (raw: RawMessage): IteratorResult<Message> => ({ done: false, value: toMessage(raw) });
-    const last = (error: unknown): IteratorResult<Message> => {
+    const step = (raw: RawMessage): IteratorResult<Received> => ({ done: false, value: toMessage(raw) });
+    const last = (error: unknown): IteratorResult<Received> => {
       if (error instanceof ConnectionClosed && isNormalClose(error.code)) return { done: true, value: undefined };
       throw error;
     };
@@ -341,6 +346,14 @@ export class Connection<Data = undefined> extends WebSocket {
 
   override removeEventListener<Type extends keyof EventMap>(type: Type, listener: EventListener<Type>): void {
     super.removeEventListener(type, guard(listener) as EventListener<Type>);
+  }
+
+  /**
+   * Listeners, the loop and `receive()` get from now on what `decode` makes of each message; nothing where it gives nothing.
+   * @internal
+   */
+  decodeMessages(decode: MessageDecoder): void {
+    this.#decode = decode;
   }
 
   /**
@@ -475,11 +488,26 @@ export class Connection<Data = undefined> extends WebSocket {
   #onMessage(data: unknown, isBinary: boolean): boolean {
     this.messagesIn++;
     if (this.#failed) return false;
+    return this.#decode ? this.#decodeAndDeliver(this.#decode, data, isBinary) : this.#deliver(data, isBinary);
+  }
+
+  /** What a decoder made is handed on as it is, as if it were binary. */
+  #decodeAndDeliver(decode: MessageDecoder, data: unknown, isBinary: boolean): boolean {
+    try {
+      const message = decode(data, isBinary);
+      return message !== undefined && this.#deliver(message.value, true, byteLength(data));
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+  }
+
+  #deliver(data: unknown, isBinary: boolean, size?: number): boolean {
     const heard = this.listenerCount('message') > 0;
     if (heard && !this.#paused && !this.#inbox?.length) return this.#emitGuarded('message', [data, isBinary]);
     this.#inbox ??= new Inbox();
     if (this.readyState !== WebSocket.OPEN && this.#isFull(1)) return heard;
-    this.#inbox.put({ data, isBinary });
+    this.#inbox.put({ data, isBinary, size });
     if (this.#isFull(1)) this.#hold();
     return heard;
   }
@@ -617,6 +645,9 @@ export class Connection<Data = undefined> extends WebSocket {
     setTimeout(() => this.terminate(), SLOW_CONSUMER_GRACE).unref();
   }
 }
+
+/** Makes of a message, as `ws` delivers it, what the application gets. */
+export type MessageDecoder = (data: unknown, isBinary: boolean) => { readonly value: unknown } | undefined;
 
 /** What a `Connection` is made with: `ws`'s options, and what its route tells it. */
 export type ConnectionOptions = (ClientOptions | ClientRequestArgs) & { life: Life };

@@ -3,10 +3,13 @@ import { DrawbridgeError } from './errors.js';
 /** A message as `receive` and the loop give it: text is a string, binary a Buffer. */
 export type Message = string | Buffer;
 
-/** A message as `ws` delivers it, in the shape that `binaryType` asks for. */
+/** A message as `ws` delivers it, in the shape that `binaryType` asks for; or what a decoder has made of it. */
 export interface RawMessage {
   data: unknown;
+  /** Whether it is to be handed on as it is, rather than as text. */
   isBinary: boolean;
+  /** The bytes that a decoded one came in. */
+  size?: number | undefined;
 }
 
 export interface ReceiveOptions {
@@ -37,14 +40,15 @@ export class Inbox {
   put(message: RawMessage): void {
     const waiter = this.#waiters.shift();
     if (waiter) return waiter.resolve(message);
-    this.#messages.push({ data: compact(message.data), isBinary: message.isBinary });
-    this.bytes += byteLength(message.data);
+    const { data, isBinary, size } = message;
+    this.#messages.push(size === undefined ? { data: compact(data), isBinary } : message);
+    this.bytes += sizeOf(message);
   }
 
   take(): RawMessage | undefined {
     const message = this.#messages[this.#first];
     if (!message) return undefined;
-    this.bytes -= byteLength(message.data);
+    this.bytes -= sizeOf(message);
     this.#messages[this.#first++] = undefined;
     if (this.#first * 2 >= this.#messages.length) {
       this.#messages = this.#messages.slice(this.#first);
@@ -88,11 +92,16 @@ export class Inbox {
   }
 }
 
-export function toMessage({ data, isBinary }: RawMessage): Message {
-  return isBinary ? (data as Buffer) : String(data);
+/** Of a message that nobody has decoded, `Received` is `Message`. */
+export function toMessage<Received>({ data, isBinary }: RawMessage): Received {
+  return (isBinary ? data : String(data)) as Received;
 }
 
-function byteLength(data: unknown): number {
+function sizeOf({ data, size }: RawMessage): number {
+  return size ?? byteLength(data);
+}
+
+export function byteLength(data: unknown): number {
   if (Array.isArray(data)) return data.reduce((sum: number, one: Buffer) => sum + one.length, 0);
   return (data as Uint8Array).byteLength ?? (data as Blob).size;
 }

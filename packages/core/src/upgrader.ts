@@ -55,7 +55,7 @@ export interface UpgraderOptions<Data = undefined, Request extends object = Inco
 
 export interface BroadcastOptions {
   /** One connection that does not get it, such as the one it came from. */
-  except?: Connection<unknown> | undefined;
+  except?: Connection<unknown, unknown> | undefined;
   /** Whether it is sent as binary. Default: whether the data is no string. */
   binary?: boolean;
 }
@@ -175,7 +175,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
    * upgrader.broadcast((socket) => socket.path === '/news', JSON.stringify(item));
    */
   broadcast(
-    to: Iterable<Connection<unknown>> | ((connection: Connection<unknown>) => boolean),
+    to: Iterable<Connection<unknown, unknown>> | ((connection: Connection<unknown>) => boolean),
     data: string | ArrayBuffer | ArrayBufferView | PreparedMessage,
     { except, binary }: BroadcastOptions = {},
   ): number {
