@@ -1,5 +1,6 @@
 export type { AdmissionOptions } from './admission.js';
 export type { Dispatch } from './attachment.js';
+export { bearerToken } from './bearer-token.js';
 export { type CloseInfo, type CloseOptions, ConnectionClosed, isUnexpectedClose } from './closing.js';
 export { Connection, type SlowConsumerPolicy } from './connection.js';
 export type { CookieJar, Cookies } from './cookies.js';
@@ -11,6 +12,7 @@ export { HandshakeRefused } from './handshake-refused.js';
 export type { UpgradeHeaders } from './headers.js';
 export type { HeartbeatOptions } from './heartbeat.js';
 export type { Message, ReceiveOptions } from './inbox.js';
+export { connectInProcess, type InjectOptions, inject } from './inject.js';
 export type { LifeOptions } from './life.js';
 export { allowOrigins, anyOrigin, type CheckOrigin, sameOrigin } from './origin.js';
 export { PendingUpgrade } from './pending.js';

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Attachment, type Dispatch } from './attachment.js';
+import { hideBearerToken } from './bearer-token.js';
 import { broadcast } from './broadcast.js';
 import { type CloseInfo, type CloseOptions, closeEvenly, closeOptions, closeReason } from './closing.js';
 import type { Connection } from './connection.js';
@@ -286,6 +287,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   };
 
   #receive(request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment | undefined): void {
+    hideBearerToken(request);
     if (upgradeStart.heard) upgradeStart.publish({ request });
     const upgrade = new PendingUpgrade(this as never, request, socket, head, attachment);
     const refusal = this.#firstObjection(upgrade);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import { type Dispatch, type PendingUpgrade, Upgrader, type UpgraderOptions } from '@drawbridge/core';
 import type { Application, Request } from 'express';
+import { noteAttachment } from './attachments.js';
 import { refusalOf } from './refusal-of.js';
 
 /**
@@ -20,7 +21,10 @@ export function attach<Data = undefined>(
   app: Application,
   options: UpgraderOptions<Data, Request> = {},
 ): Upgrader<Data, Request> {
-  return upgraderOf(app, options).attach(server, dispatchThrough(app));
+  const upgrader = upgraderOf(app, options);
+  const dispatch = dispatchThrough(app);
+  noteAttachment(app, { upgrader: upgrader as never, dispatch });
+  return upgrader.attach(server, dispatch);
 }
 
 /** An Upgrader that trusts the proxies that the application trusts. */

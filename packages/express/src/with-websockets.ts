@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { Connection, Upgrader, UpgraderOptions } from '@drawbridge/core';
 import type { Application, IRouter, NextFunction, Request, RequestHandler } from 'express';
 import { dispatchThrough, upgraderOf } from './attach.js';
+import { noteAttachment } from './attachments.js';
 import type { RouteParams } from './route-params.js';
 import { websocket } from './websocket.js';
 
@@ -64,6 +65,7 @@ export function withWebSockets<App extends Application>(
 ): WithWebSockets<App> {
   const upgrader = upgraderOf(app, options);
   const dispatch = dispatchThrough(app);
+  noteAttachment(app, { upgrader: upgrader as never, dispatch });
   if (server) upgrader.attach(server, dispatch);
   else attachOnListen(app, (listening) => upgrader.attach(listening, dispatch));
   return { app: applyTo(app), applyTo, upgrader };
@@ -87,10 +89,6 @@ function applyTo<Target extends IRouter>(target: Target): Target & WsMethod {
 }
 
 /** After the answer 101 nothing can come next but an error. */
-function withNext(handler: WsHandler): (socket: Connection, req: Request) => Promise<void> {
-  return (socket, req) =>
-    new Promise((resolve, reject) => {
-      const next = (error?: unknown) => (error ? reject(error) : resolve());
-      Promise.resolve(handler(socket, req, next)).catch(reject);
-    });
+function withNext(handler: WsHandler): (socket: Connection, req: Request) => void | Promise<void> {
+  return (socket, req) => handler(socket, req, (error?: unknown) => void (error && socket.fail(error)));
 }

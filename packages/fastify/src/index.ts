@@ -3,6 +3,7 @@ export * from '@drawbridge/core';
 export type { WebSocket } from 'ws';
 export type { WebsocketHandler } from './augmentation.js';
 export type { FastifyErrorContext, WebsocketErrorHandler } from './bridge.js';
+export { inject } from './inject.js';
 export {
   type WebsocketPluginOptions,
   websocket,

@@ -1,6 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
-import { Server as HttpsServer } from 'node:https';
-import { duplexPair } from 'node:stream';
+import { connectInProcess } from '@drawbridge/core';
 import type { FastifyInstance } from 'fastify';
 import { WebSocket } from 'ws';
 
@@ -23,14 +22,12 @@ export async function injectWS(
   { onInit, onOpen }: InjectWSOptions,
 ): Promise<WebSocket> {
   await fastify.ready();
-  const [near, far] = duplexPair();
-  near.once('close', () => far.destroy());
-  far.once('close', () => near.destroy());
   const protocols = offered?.split(',').map((one) => one.trim()) ?? [];
-  const socket = new WebSocket(`ws://localhost${path}`, protocols, { headers, createConnection: () => near as never });
+  const socket = new WebSocket(`ws://localhost${path}`, protocols, {
+    headers,
+    createConnection: () => connectInProcess(server) as never,
+  });
   onInit?.(socket);
-  const secure = server instanceof HttpsServer;
-  server.emit(secure ? 'secureConnection' : 'connection', Object.assign(far, secure && { encrypted: true }));
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.once('open', () => {
