@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { NothingSkipped } from './test/nothing-skipped.js';
 
-/** These start compilers, package managers or a browser, which would take the time that other tests measure. */
-const demanding = ['test/packages/**/*.test.ts', 'test/browser/**/*.test.ts', 'test/examples/**/*.test.ts'];
+/** These start compilers, package managers, foreign programs or a browser, which would take the time that others measure. */
+const demanding = ['packages', 'browser', 'examples', 'interop'].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   test: {
@@ -27,7 +27,7 @@ export default defineConfig({
           name: 'demanding',
           include: demanding,
           exclude: ['**/node_modules/**'],
-          fileParallelism: false,
+          maxWorkers: '100%',
           testTimeout: 60_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
