@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { websocket } from '@drawbridge/express';
-import type { Request } from 'express';
+import type { ErrorRequestHandler, Request } from 'express';
 import session, { MemoryStore, type SessionOptions } from 'express-session';
 import { describe, expect, test } from 'vitest';
 import { dial, exchange } from '../behaviour/client.js';
+import { echo } from '../behaviour/echo.js';
 import { latch } from '../behaviour/latch.js';
 import { knock, type RawResponse } from '../behaviour/raw.js';
 import { type Served, serve, versions } from './serve.js';
@@ -184,6 +185,31 @@ describe.each(versions)('$name with express-session', ({ express }) => {
     await expect.poll(() => site.errors.length).toBe(1);
     expect(await exchange(socket, 'how many?')).toBe('1');
     expect(site.errors).toEqual([expect.objectContaining({ message: 'the store is full' })]);
+    socket.close();
+  });
+
+  test('an error that comes while a session is saved changes nothing of the answer', async () => {
+    const store = new SlowStore();
+    const app = express();
+    let fail: (error: Error) => void = () => {};
+    app.use(session({ secret, resave: false, saveUninitialized: true, store }));
+    app.use((_req, _res, next) => {
+      fail = next;
+      next();
+    });
+    app.use(websocket(echo));
+    app.use(((_error, _req, res, _next) => {
+      res.status(500).send('sorry');
+    }) satisfies ErrorRequestHandler);
+    const { set } = store;
+    store.set = (...args) => {
+      setImmediate(() => fail(new Error('in the meantime')));
+      set.apply(store, args);
+    };
+    const site = await serve(app);
+    const socket = await dial(site, '/echo');
+    expect(await exchange(socket, 'across')).toBe('across');
+    expect(site.errors).toEqual([expect.objectContaining({ code: 'ERR_HTTP_HEADERS_SENT' })]);
     socket.close();
   });
 

@@ -77,7 +77,7 @@ export class PendingUpgrade {
 
   /** Whether it was accepted, refused or passed on, or the client has gone. */
   get decided(): boolean {
-    return this.#state !== 'pending' || this.#answering;
+    return this.#state !== 'pending' || this.answering;
   }
 
   /**
@@ -180,21 +180,22 @@ export class PendingUpgrade {
     this.#abort?.abort(reason);
   }
 
-  /** Whether the application's own response has begun: then it is the answer, and the framework's to finish. */
-  get #answering(): boolean {
-    if (this.settled) return false;
-    const response = this.#response?.response;
-    return response?.headersSent === true && response.statusCode !== 101;
+  /**
+   * Whether the application's own response has begun: then it is the answer, and the framework's to finish.
+   * @internal
+   */
+  get answering(): boolean {
+    return !this.settled && this.#response?.answers === true;
   }
 
   /** @internal */
   abandonUnlessAnswering(reason: DrawbridgeError, answer?: Refusal): void {
-    if (!this.#answering) this.abandon(reason, answer);
+    if (!this.answering) this.abandon(reason, answer);
   }
 
   #mustBePending(): void {
     if (!this.decided) return;
-    const how = this.#answering ? 'answered by the application' : this.#state;
+    const how = this.answering ? 'answered by the application' : this.#state;
     throw new DrawbridgeError('ALREADY_DECIDED', `This upgrade was ${how} already; decide it once.`);
   }
 
@@ -259,7 +260,7 @@ export class PendingUpgrade {
       throw error;
     }
     if (this.#state !== 'accepting') return undefined;
-    if (response.statusCode !== 101) return this.#endRefused(response);
+    if (carried.answers) return this.#endRefused(response);
     carried.withdraw();
     return this.#handOver(acceptor, subprotocol, responseLines(response));
   }

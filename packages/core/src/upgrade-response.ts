@@ -8,12 +8,19 @@ import { type Duplex, Writable } from 'node:stream';
 export class UpgradeResponse {
   readonly response: ServerResponse;
   #carrier: Writable;
+  #sieve: Sieve | undefined;
 
   constructor(request: IncomingMessage, socket: Duplex) {
     this.response = new ServerResponse(request);
     // Set, not implied: a response that has a header of its own lets those be read which `writeHead` is given.
     this.response.setHeader('Connection', 'close');
     this.#carrier = this.#carryOn(socket);
+  }
+
+  /** Whether something else than a 101 is being sent, or has been. What was sent is what counts: a status may be set too late. */
+  get answers(): boolean {
+    if (!this.response.headersSent) return false;
+    return this.#sieve ? this.#sieve.keepsBack === false : this.response.statusCode !== 101;
   }
 
   /** Whether nobody waits for its head or its end; then there is nothing to be finished. One listener for it is our own. */
@@ -31,7 +38,8 @@ export class UpgradeResponse {
   keepBack101(socket: Duplex): void {
     if (!this.#hasOwnMethods) return keepBack101(this.response);
     this.#release();
-    this.#carrier = this.#carryOn(new Sieve(this.response, socket));
+    this.#sieve = new Sieve(socket);
+    this.#carrier = this.#carryOn(this.#sieve);
   }
 
   /** Middleware that waits for a head or an end puts its own method in the place of Node's. */
@@ -91,17 +99,18 @@ function keepBack101(response: ServerResponse): void {
 
 /** Keeps back a 101 behind methods that are not Node's own. */
 class Sieve extends Writable {
-  readonly #response: ServerResponse;
   readonly #socket: Duplex;
+  /** Known from the first bytes on. */
+  keepsBack: boolean | undefined;
 
-  constructor(response: ServerResponse, socket: Duplex) {
+  constructor(socket: Duplex) {
     super({ decodeStrings: false });
-    this.#response = response;
     this.#socket = socket;
   }
 
   override _write(chunk: string | Buffer, encoding: BufferEncoding, done: () => void): void {
-    if (this.#response.statusCode === 101) return done();
+    this.keepsBack ??= (typeof chunk === 'string' ? chunk : chunk.toString('latin1')).startsWith('HTTP/1.1 101');
+    if (this.keepsBack) return done();
     this.#socket.write(chunk, encoding, () => done());
   }
 }

@@ -51,5 +51,5 @@ function conclude(upgrade: PendingUpgrade, error: unknown): void {
   if (refusal !== error && refusal.status >= 500) upgrade.upgrader.report(error, { request: upgrade.request });
   if (!decided) return upgrade.refuse(refusal);
   // Half an answer must not look like a whole one.
-  if (response.headersSent && !response.writableEnded) socket.destroy();
+  if (upgrade.answering && !response.writableEnded) socket.destroy();
 }
