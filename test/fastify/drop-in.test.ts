@@ -215,6 +215,21 @@ describe('options of ws', () => {
     expect((await once(socket, 'close'))[0]).toBe(1009);
   });
 
+  test("come after the Upgrader's own", async () => {
+    const fastify = await application({ maxPayload: 20, options: { maxPayload: 10 } });
+    fastify.get('/', { websocket: true }, greeting);
+    const socket = await dial(await serve(fastify), '/');
+    expect(await exchange(socket, 'more than ten')).toBe('hi from server');
+  });
+
+  test('maxFragments limits the parts of a message', async () => {
+    const fastify = await application({ options: { maxFragments: 2 } });
+    fastify.get('/', { websocket: true }, greeting);
+    const socket = await dial(await serve(fastify), '/');
+    for (let part = 0; part < 3; part++) socket.send('part', { fin: false });
+    expect((await once(socket, 'close'))[0]).toBe(1008);
+  });
+
   test('perMessageDeflate compresses', async () => {
     const fastify = await application({ options: { perMessageDeflate: true } });
     fastify.get('/', { websocket: true }, greeting);

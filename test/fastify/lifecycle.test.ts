@@ -1,6 +1,7 @@
 import dns, { type LookupOptions } from 'node:dns';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import websocket, { type Connection, Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
 import createFastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -272,6 +273,14 @@ describe('an upgrade that is refused', () => {
     expect(errors).toEqual([expect.objectContaining({ message: 'the secret' }), 'req-1']);
   });
 
+  test("because a hook threw is Fastify's to report, and its error handler's to answer", async () => {
+    const fastify = await application({ onError: () => expect.unreachable() });
+    fastify.setErrorHandler(async (error: Error, _request, reply) => reply.code(500).send(`sorry: ${error.message}`));
+    fastify.get('/echo', { websocket: true, preHandler: () => Promise.reject(new Error('broken')) }, echo);
+    const response = await (await knock(await serve(fastify))).lastResponse();
+    expect([response.status, response.body.toString()]).toEqual([500, 'sorry: broken']);
+  });
+
   test('because a hook of the reply broke is never accepted', async () => {
     const errors: unknown[] = [];
     const handled: string[] = [];
@@ -333,6 +342,7 @@ describe('the Origin behind a proxy', () => {
   test('that it does not trust is what the Host says', async () => {
     expect(await verdict(false, { Origin: 'https://example.com' })).toBe(403);
     expect(await verdict('10.0.0.0/8', { Origin: 'http://inside:3000' })).toBe(101);
+    expect(await verdict('10.0.0.0/8', { 'X-Forwarded-Proto': 'http', Origin: 'https://inside:3000' })).toBe(101);
   });
 
   test('counts towards the limit of the address it forwarded', async () => {
@@ -363,6 +373,55 @@ test('both servers that Fastify makes for localhost get upgrades', async () => {
     const socket = await dial({ authority: `${host}:${port}`, secure: false } as Site, '/echo');
     expect(await exchange(socket, host)).toBe(host);
   }
+});
+
+describe("Fastify's handlerTimeout", () => {
+  /** An application in which every handler has 30 ms, and the errors that its error handler was asked about. */
+  async function hurried(): Promise<{ fastify: FastifyInstance; errors: unknown[] }> {
+    const fastify = await application({ unclaimedTimeout: 100 }, { handlerTimeout: 30 });
+    const errors: unknown[] = [];
+    fastify.setErrorHandler(async (error, _request, reply) => {
+      errors.push(error);
+      return reply.code(503).send('too late');
+    });
+    return { fastify, errors };
+  }
+
+  test('holds for the decision about an upgrade', async () => {
+    const { fastify } = await hurried();
+    fastify.get('/echo', { websocket: { beforeUpgrade: () => delay(60) } }, echo);
+    const response = await (await knock(await serve(fastify))).lastResponse();
+    expect([response.status, response.body.toString()]).toEqual([503, 'too late']);
+  });
+
+  test('does not hold for an open connection', async () => {
+    const { fastify, errors } = await hurried();
+    fastify.get('/echo', { websocket: true }, echo);
+    const socket = await dial(await serve(fastify), '/echo');
+    await delay(60);
+    expect(await exchange(socket, 'across')).toBe('across');
+    expect(errors).toEqual([]);
+  });
+
+  test('is not what ends the wait for a client that has gone', async () => {
+    const { fastify, errors } = await hurried();
+    const gone = latch();
+    const beforeUpgrade = (_request: unknown, { signal }: { signal: AbortSignal }) =>
+      once(signal, 'abort').then(() => gone.open());
+    fastify.get('/echo', { websocket: { beforeUpgrade } }, echo);
+    (await knock(await serve(fastify))).reset();
+    await gone.promise;
+    await delay(60);
+    expect(errors).toEqual([]);
+  });
+
+  test('is not what ends the wait for another listener', async () => {
+    const { fastify, errors } = await hurried();
+    fastify.server.on('upgrade', () => {});
+    const response = await (await knock(await serve(fastify), { path: '/hmr' })).lastResponse();
+    expect(response.status).toBe(404);
+    expect(errors).toEqual([]);
+  });
 });
 
 describe('fastify.close()', () => {

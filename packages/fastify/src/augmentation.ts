@@ -1,4 +1,5 @@
-import type { Connection, Upgrader, RouteOptions as WebSocketOptions } from '@drawbridge/core';
+import type { Connection, RouteOptions, Upgrader } from '@drawbridge/core';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type {
   ContextConfigDefault,
   FastifyBaseLogger,
@@ -15,6 +16,37 @@ import type {
 } from 'fastify';
 import type { WebSocket, WebSocketServer } from 'ws';
 import type { InjectWSOptions } from './inject-ws.js';
+import type { InvalidMessagePolicy } from './message-schema.js';
+
+/** The options of a WebSocket route: `{ websocket: { ... } }`. */
+export interface WebSocketOptions<Data = undefined, Request extends object = FastifyRequest>
+  extends RouteOptions<Data, Request> {
+  /**
+   * What happens to a message that does not fit the `message` schema of the route: `'error'`: an 'error' event on the
+   * connection tells of it (`InvalidMessage`, code `INVALID_MESSAGE`) and it is dropped; `1007` or `4400`: it closes the
+   * connection with that code. Default `'error'`.
+   */
+  invalidMessages?: InvalidMessagePolicy;
+}
+
+/** A connection whose messages have passed the schema of its route, and are what that made of them. */
+export type ValidatedConnection<Data, Received> = {
+  on(event: 'message', listener: (message: Received) => void): ValidatedConnection<Data, Received>;
+  once(event: 'message', listener: (message: Received) => void): ValidatedConnection<Data, Received>;
+  addListener(event: 'message', listener: (message: Received) => void): ValidatedConnection<Data, Received>;
+} & Connection<Data, Received>;
+
+/** The connection that a handler gets. */
+export type ConnectionOf<Data, Schema, TypeProvider extends FastifyTypeProvider> = Schema extends {
+  message: infer Message;
+}
+  ? ValidatedConnection<
+      Data,
+      Message extends StandardSchemaV1
+        ? StandardSchemaV1.InferOutput<Message>
+        : (TypeProvider & { schema: Message })['validator']
+    >
+  : Connection<Data>;
 
 /**
  * Runs when the connection is open, with the Fastify instance as `this`. What it throws or rejects with closes the connection
@@ -31,7 +63,7 @@ export type WebsocketHandler<
   Data = undefined,
 > = (
   this: FastifyInstance,
-  socket: Connection<Data>,
+  socket: ConnectionOf<Data, SchemaCompiler, TypeProvider>,
   request: FastifyRequest<RequestGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
 ) => // biome-ignore lint/suspicious/noConfusingVoidType: what an async handler returns is nobody's business.
 void | Promise<unknown>;
@@ -40,6 +72,14 @@ void | Promise<unknown>;
 type DataOf<RouteGeneric> = RouteGeneric extends { Data: infer Data } ? Data : undefined;
 
 declare module 'fastify' {
+  interface FastifySchema {
+    /**
+     * What the messages of a WebSocket route are, as JSON text: a schema in the language of the route's validator (JSON Schema
+     * by default), or a Standard Schema such as zod's. Handlers get what has passed, parsed.
+     */
+    message?: unknown;
+  }
+
   interface RouteGenericInterface {
     Data?: unknown;
   }

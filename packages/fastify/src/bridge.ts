@@ -4,11 +4,12 @@ import {
   type Handler,
   type PendingUpgrade,
   type Route,
-  type RouteOptions,
   Upgrader,
   type UpgraderOptions,
 } from '@drawbridge/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { WebSocketOptions } from './augmentation.js';
+import { MessageSchema } from './message-schema.js';
 import { compileSite } from './site.js';
 import { UpgradeLog } from './upgrade-log.js';
 import { UpgraderView } from './upgrader-view.js';
@@ -23,8 +24,10 @@ export type SocketHandler = Handler<unknown, FastifyRequest>;
 export interface Declared {
   readonly server: FastifyInstance;
   readonly path: string;
-  readonly options: RouteOptions<unknown, FastifyRequest>;
+  readonly options: WebSocketOptions<unknown>;
   readonly handler: SocketHandler;
+  /** The schema of its messages. */
+  readonly message?: unknown;
 }
 
 /** Where something unexpected happened. */
@@ -41,7 +44,9 @@ export type WebsocketErrorHandler = (
   reply: FastifyReply,
 ) => void;
 
-export interface BridgeOptions extends Omit<UpgraderOptions<undefined, FastifyRequest>, 'onError'> {
+export interface BridgeOptions
+  extends Omit<UpgraderOptions<undefined, FastifyRequest>, 'onError'>,
+    Pick<WebSocketOptions, 'invalidMessages'> {
   /** The one place where everything unexpected is told. Default: a line on the request's logger. */
   onError?: (error: unknown, context: FastifyErrorContext) => void;
   /**
@@ -59,7 +64,7 @@ export class Bridge {
   readonly websocketServer: UpgraderView;
   readonly server: Server;
   readonly #fastify: FastifyInstance;
-  readonly #defaults: RouteOptions<undefined, FastifyRequest>;
+  readonly #defaults: WebSocketOptions;
   readonly #verify: ReturnType<typeof verifierOf>;
   readonly #onError: BridgeOptions['onError'];
   readonly #errorHandler: WebsocketErrorHandler | undefined;
@@ -105,30 +110,34 @@ export class Bridge {
   }
 
   /** Throws `INVALID_OPTION`. */
-  compile({ server, path, options, handler }: Declared): Route<unknown, FastifyRequest> {
+  compile({ server, path, options, handler, message }: Declared): Route<unknown, FastifyRequest> {
+    const policy = options.invalidMessages ?? this.#defaults.invalidMessages;
+    const schema = message === undefined ? undefined : new MessageSchema(message, policy);
     const bound: SocketHandler = (socket, request) => handler.call(server, socket, request);
     const run = this.#errorHandler ? this.#withErrorHandler(bound, this.#errorHandler.bind(server)) : bound;
-    const welcome: SocketHandler = (socket, request) => {
+    const open: SocketHandler = (socket, request) => {
       this.#log.opened(socket, request, this.#replyTo(request));
+      schema?.guard(socket);
       this.websocketServer.welcome(socket, request.raw);
       return run(socket, request);
     };
-    return this.upgrader.compile(this.#withVerification(options), welcome, path);
+    return this.upgrader.compile(this.#withChecks(options, schema), open, path);
   }
 
   #replyTo(request: FastifyRequest): FastifyReply {
     return this.#arrivals.get(request)?.reply as FastifyReply;
   }
 
-  /** `verifyClient` is asked beside `beforeUpgrade`, whichever of the two places that comes from. */
-  #withVerification(options: RouteOptions<unknown, FastifyRequest>): RouteOptions<unknown, FastifyRequest> {
+  /** What has to be settled before `beforeUpgrade`, whichever of the two places that comes from. */
+  #withChecks(options: Declared['options'], schema: MessageSchema | undefined): Declared['options'] {
     const verify = this.#verify;
-    if (!verify) return options;
+    if (!verify && !schema) return options;
     const { beforeUpgrade = this.#defaults.beforeUpgrade } = options;
     return {
       ...options,
       async beforeUpgrade(request, context) {
-        await verify(request.raw);
+        schema?.compile(request);
+        await verify?.(request.raw);
         return beforeUpgrade?.(request, context);
       },
     };

@@ -1,6 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel';
-import { DrawbridgeError, PendingUpgrade, type Refusal, type Route, type RouteOptions } from '@drawbridge/core';
+import { DrawbridgeError, PendingUpgrade, type Refusal, type Route } from '@drawbridge/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions as FastifyRouteOptions } from 'fastify';
+import type { WebSocketOptions } from './augmentation.js';
 import { type Bridge, kBridge, type SocketHandler } from './bridge.js';
 
 // Registered, so that two copies of this package understand each other.
@@ -21,8 +22,9 @@ export class Declaration {
   readonly #server: Instance;
   readonly #path: string;
   readonly #methods: readonly string[];
-  readonly #options: RouteOptions<unknown, FastifyRequest>;
+  readonly #options: WebSocketOptions<unknown>;
   readonly #socketHandler: SocketHandler;
+  readonly #message: unknown;
   #route: Route<unknown, FastifyRequest> | undefined;
 
   constructor(server: FastifyInstance, declared: FastifyRouteOptions) {
@@ -31,7 +33,8 @@ export class Declaration {
     this.#server = server;
     this.#path = url;
     this.#methods = [method].flat();
-    this.#options = typeof websocket === 'object' ? (websocket as RouteOptions<unknown, FastifyRequest>) : {};
+    this.#options = typeof websocket === 'object' ? (websocket as WebSocketOptions<unknown>) : {};
+    this.#message = declared.schema?.message;
     this.#socketHandler = (wsHandler ?? handler) as SocketHandler;
   }
 
@@ -79,6 +82,7 @@ export class Declaration {
       path: this.#path,
       options: this.#options,
       handler: this.#socketHandler,
+      message: this.#message,
     });
   }
 
