@@ -14,7 +14,7 @@ export type Command = readonly [program: string, ...args: string[]];
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Debian's libraries for Go, without modules, without the network and without a compiler for C. */
-const goEnvironment = {
+export const goEnvironment = {
   ...process.env,
   GO111MODULE: 'off',
   GOPATH: '/usr/share/gocode',
