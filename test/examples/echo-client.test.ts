@@ -48,22 +48,18 @@ describe('the echo-client example', () => {
     expect(await client(`${server}/echo`)).toEqual({ code: 0, stdout: '', stderr: '' });
   });
 
+  const usage = 'give it a URL, and what to say: ws://localhost:8080/echo "hello"; without that it reads lines.';
   it.each([
-    [() => [`${server}/ohce`, 'hello'], 'The server refused the handshake: 404 Not Found'],
-    [
-      () => ['ws://localhost:1', 'hello'],
-      'Nothing listens at localhost:1; check the port, and whether the server runs.',
-    ],
-    [() => ['localhost', 'hello'], 'localhost is no WebSocket URL; give one as "wss://host/path", without "#".'],
-    [
-      () => [],
-      'Whom to call? Please give it a URL, and what to say: ws://localhost:8080/echo "hello"; without that it reads lines.',
-    ],
-    [
-      () => ['--loud'],
-      'There are no options; give it a URL, and what to say: ws://localhost:8080/echo "hello"; without that it reads lines.',
-    ],
-  ])('says in one sentence what is wrong with %s', async (args, sentence) => {
-    expect(await client(...args())).toEqual({ code: 1, stdout: '', stderr: `${sentence}\n` });
+    [['SERVER/ohce', 'hello'], 'The server refused the handshake: 404 Not Found'],
+    [['ws://localhost:1', 'hello'], 'Nothing listens at localhost:1; check the port, and whether the server runs.'],
+    [['localhost', 'hello'], 'localhost is no WebSocket URL; give one as "wss://host/path", without "#".'],
+    [[], `Whom to call? Please ${usage}`],
+    [['--loud'], `There are no options; ${usage}`],
+  ])('says in one sentence what is wrong with %j', async (args, sentence) => {
+    expect(await client(...args.map((arg) => arg.replace('SERVER', server)))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `${sentence}\n`,
+    });
   });
 });

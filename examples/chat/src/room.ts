@@ -1,7 +1,4 @@
-import type { Connection } from '@drawbridge/core';
-
-/** Whom a room sends its events to. */
-type Member = Pick<Connection<unknown>, 'sendJSON'>;
+import { type Connection, PreparedMessage } from '@drawbridge/core';
 
 interface Said {
   name: string;
@@ -33,7 +30,7 @@ export function roomOf(name: string): Room {
 }
 
 export class Room {
-  readonly #members = new Map<string, Member>();
+  readonly #members = new Map<string, Connection<unknown>>();
   readonly #history: Said[] = [];
 
   get isEmpty(): boolean {
@@ -41,7 +38,7 @@ export class Room {
   }
 
   /** Gives the name by which the others know the new member: that of somebody who is here already gets a number. */
-  join(member: Member, wanted: string): string {
+  join(member: Connection<unknown>, wanted: string): string {
     const name = this.#freeName(wanted);
     this.#members.set(name, member);
     member.sendJSON({ type: 'welcome', you: name, here: this.#here, history: this.#history } satisfies RoomEvent);
@@ -75,6 +72,7 @@ export class Room {
 
   /** Sending does not wait, so nobody is held up by who does not read. */
   #tellAll(event: RoomEvent): void {
-    for (const member of this.#members.values()) member.sendJSON(event);
+    const message = new PreparedMessage(JSON.stringify(event)); // made once for all
+    for (const member of this.#members.values()) member.send(message);
   }
 }
