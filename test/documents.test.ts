@@ -17,7 +17,7 @@ it('every link of a document to a file of the repository leads to one', async ()
 });
 
 async function documents(): Promise<string[]> {
-  const folders = ['', 'docs', ...(await within('packages')), ...(await within('examples'))];
+  const folders = ['', 'docs', 'examples', ...(await within('packages')), ...(await within('examples'))];
   const found = await Promise.all(folders.map(within));
   return found.flat().filter((path) => path.endsWith('.md'));
 }
