@@ -158,16 +158,25 @@ describe.each(hosts)('$name: an application that fails', (host) => {
     wire.reset();
   });
 
-  test('in onError itself ends nothing', async () => {
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('a broken onError');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('a broken onError');
+      },
+    ],
+  ])('in an onError that %s ends nothing', async (_how, onError) => {
     const faults = watchProcess();
     const lines = vi.spyOn(console, 'error').mockImplementation(() => {});
     onTestFinished(() => lines.mockRestore());
     const site = await serve(host, {
-      options: {
-        onError: () => {
-          throw new Error('a broken onError');
-        },
-      },
+      options: { onError },
       routes: [
         { path: '/', handler: fault },
         { path: '/echo', handler: echo },

@@ -232,6 +232,8 @@ describe.each(hosts)('$name: messages that nobody takes yet', (host) => {
     wire.send(...numbers(100).map(textFrame));
     await wire.response();
     for (const text of numbers(100)) expect(await wire.text()).toBe(text);
+    wire.send(textFrame('in another packet'));
+    expect(await wire.text()).toBe('in another packet');
   });
 
   test('do not keep pings from being answered', async () => {

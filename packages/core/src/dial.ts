@@ -3,7 +3,6 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Connection } from './connection.js';
 import { type Cookies, cookieHeader, isJar, keepCookies } from './cookies.js';
 import { Deadline } from './deadline.js';
-import { errorReported } from './diagnostics.js';
 import { DrawbridgeError } from './errors.js';
 import { HandshakeRefused } from './handshake-refused.js';
 import { UpgradeHeaders } from './headers.js';
@@ -11,6 +10,7 @@ import { Heartbeat } from './heartbeat.js';
 import { amount, compileLife, type LifeOptions, shortestTime } from './life.js';
 import { type OutgoingOptions, sendHandshake } from './outgoing-handshake.js';
 import { throughProxy } from './proxy.js';
+import { report } from './reporting.js';
 import { checkSubprotocols } from './subprotocol.js';
 
 /** How to trust the server, and how to be known to it: as in `tls.connect`. */
@@ -112,23 +112,11 @@ export function webSocketUrl(url: string | URL): URL {
   );
 }
 
-/** Tells of what went wrong with a dialled connection; never throws. */
-export function report(onError: DialOptions['onError'], error: unknown, socket: Connection<unknown> | undefined): void {
-  if (errorReported.heard) errorReported.publish({ error, socket });
-  if (!onError) return console.error('drawbridge:', error);
-  try {
-    onError(error, { socket });
-  } catch (broken) {
-    console.error('drawbridge:', broken);
-    console.error('drawbridge:', error);
-  }
-}
-
 async function dialOnce(target: URL, options: DialOptions, deadline: Deadline): Promise<Connection> {
   const { subprotocols = [], headers, cookies, proxy, onError } = options;
   const alive = new Set<Connection<unknown>>();
   const compiled = compileLife(options, undefined, {
-    onError: (error, socket) => report(onError, error, socket),
+    onError: (error, socket) => report(onError, error, { socket }),
     onClose: (socket) => alive.delete(socket),
   });
   checkSubprotocols(subprotocols);
@@ -143,7 +131,7 @@ async function dialOnce(target: URL, options: DialOptions, deadline: Deadline): 
     throughProxy: tunnel.agent !== undefined,
   };
   const keep = (received: IncomingHttpHeaders | undefined): Promise<void> =>
-    keepCookies(cookies, target, received).catch((error: unknown) => report(onError, error, undefined));
+    keepCookies(cookies, target, received).catch((error: unknown) => report(onError, error, { socket: undefined }));
   try {
     const socket = await sendHandshake(target, outgoing, deadline);
     lookAfter(socket, alive, shortestTime(compiled.life));

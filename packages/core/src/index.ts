@@ -19,12 +19,12 @@ export { PendingUpgrade } from './pending.js';
 export { PreparedMessage } from './prepared-message.js';
 export { type Reconnecting, type ReconnectingOptions, reconnecting, type Wait } from './reconnecting.js';
 export { Refusal, type RefusalOptions } from './refusal.js';
+export type { ErrorContext } from './reporting.js';
 export type { Handler, Route, RouteOptions, UpgradeContext } from './route.js';
 export type { PathParams, Query } from './router.js';
 export type { Site, TrustProxy } from './site.js';
 export type { Subprotocols } from './subprotocol.js';
 export {
-  type ErrorContext,
   type UpgradeRequest,
   Upgrader,
   type UpgraderOptions,

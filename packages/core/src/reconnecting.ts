@@ -3,9 +3,10 @@ import { WebSocket } from 'ws';
 import { type Backoff, bound, delayAfter, isFinal } from './backoff.js';
 import { ConnectionClosed } from './closing.js';
 import type { Connection } from './connection.js';
-import { type DialOptions, dial, report, webSocketUrl } from './dial.js';
+import { type DialOptions, dial, webSocketUrl } from './dial.js';
 import { DrawbridgeError } from './errors.js';
 import { amount } from './life.js';
+import { report } from './reporting.js';
 
 export interface ReconnectingOptions extends DialOptions {
   /**
@@ -133,7 +134,7 @@ export class Reconnecting {
       if (this.#stop.signal.aborted) return undefined;
       if (isFinal(cause)) {
         this.#stop.abort();
-        report(this.#options.onError, cause, undefined);
+        report(this.#options.onError, cause, { socket: undefined });
         return cause;
       }
       if (this.#held(attempt)) attempt = 1;
@@ -175,7 +176,7 @@ export class Reconnecting {
     try {
       this.#options.onWait?.({ delay, attempt, cause });
     } catch (error) {
-      report(this.#options.onError, error, undefined);
+      report(this.#options.onError, error, { socket: undefined });
     }
     await sleep(delay, undefined, { signal: this.#stop.signal }).catch(() => {});
   }

@@ -9,7 +9,6 @@ import type { Connection } from './connection.js';
 import {
   connectionClosed,
   type DiagnosticsMessages,
-  errorReported,
   upgradeAccepted,
   upgradeRefused,
   upgradeStart,
@@ -22,15 +21,10 @@ import { notFound, PendingUpgrade } from './pending.js';
 import { afterEarlierResponses } from './pipelining.js';
 import { PreparedMessage } from './prepared-message.js';
 import { Refusal } from './refusal.js';
+import { type ErrorContext, report } from './reporting.js';
 import { type Handler, Route, type RouteOptions } from './route.js';
 import { type PathParams, type Query, Router, type RouterOptions } from './router.js';
 import { compileSite, type SiteOf, type TrustProxy } from './site.js';
-
-/** Where something unexpected happened. */
-export interface ErrorContext {
-  request?: IncomingMessage | undefined;
-  socket?: Connection<unknown> | undefined;
-}
 
 export interface UpgraderOptions<Data = undefined, Request extends object = IncomingMessage>
   extends RouteOptions<Data, Request>,
@@ -253,14 +247,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
 
   /** @internal */
   report(error: unknown, context: ErrorContext): void {
-    if (errorReported.heard) errorReported.publish({ error, ...context });
-    const { onError = logError } = this.#options;
-    try {
-      onError(error, context);
-    } catch (broken) {
-      logError(broken);
-      logError(error);
-    }
+    report(this.#options.onError, error, context);
   }
 
   #gate = {
@@ -397,13 +384,4 @@ function obituary(socket: Connection<unknown>, info: CloseInfo): DiagnosticsMess
 function milliseconds(name: string, value: number): number {
   if (Number.isFinite(value) && value >= 0) return value;
   throw new DrawbridgeError('INVALID_OPTION', `${name}: ${value} is no number of milliseconds; give 0 or more.`);
-}
-
-/** Printing runs the error's own code (its getters, its way to be inspected), which may fail as well. */
-function logError(error: unknown): void {
-  try {
-    console.error('drawbridge:', error);
-  } catch {
-    console.error('drawbridge: an error that cannot be printed');
-  }
 }

@@ -159,9 +159,9 @@ export class Bridge {
   #report(
     error: unknown,
     { request: known, socket }: { request?: IncomingMessage | undefined; socket?: Connection<unknown> | undefined },
-  ): void {
+  ): unknown {
     const request = known && this.#arrivals.get(known)?.request;
-    if (this.#onError) this.#onError(error, { request, socket });
-    else (request ?? this.#fastify).log.error(error);
+    if (this.#onError) return this.#onError(error, { request, socket });
+    return (request ?? this.#fastify).log.error(error);
   }
 }
