@@ -54,8 +54,14 @@ export class Acceptor {
     let connection: Connection<unknown> | undefined;
     this.#server.handleUpgrade(handshake as unknown as IncomingMessage, socket, head, (accepted) => {
       connection = accepted as Connection<unknown>;
-      connection.begin(socket, request);
     });
+    try {
+      connection?.begin(socket, request);
+    } catch (error) {
+      // The 101 is out, and nobody else will ever hear of this connection.
+      socket.destroy();
+      throw error;
+    }
     return connection;
   }
 }
