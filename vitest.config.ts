@@ -2,7 +2,9 @@ import { defineConfig } from 'vitest/config';
 import { NothingSkipped } from './test/nothing-skipped.js';
 
 /** These start compilers, package managers, foreign programs or a browser, which would take the time that others measure. */
-const demanding = ['packages', 'browser', 'examples', 'interop'].map((folder) => `test/${folder}/**/*.test.ts`);
+const demanding = ['packages', 'browser', 'examples', 'interop', 'proxies'].map(
+  (folder) => `test/${folder}/**/*.test.ts`,
+);
 
 export default defineConfig({
   test: {

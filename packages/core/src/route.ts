@@ -7,6 +7,7 @@ import { compileLife, type LifeOptions, type Owner, shortestTime } from './life.
 import { type CheckOrigin, sameOrigin } from './origin.js';
 import type { PendingUpgrade } from './pending.js';
 import { Refusal } from './refusal.js';
+import type { Site } from './site.js';
 import { checkSubprotocols, negotiate, offeredSubprotocols, type Subprotocols } from './subprotocol.js';
 
 /** What `beforeUpgrade` may use besides the request. */
@@ -15,6 +16,8 @@ export interface UpgradeContext {
   readonly headers: UpgradeHeaders;
   /** Fires when the client goes away or the handshake timed out: hand it to whatever you await. */
   readonly signal: AbortSignal;
+  /** Where the request was addressed and by whom, proxies considered. */
+  readonly site: Site;
 }
 
 /** Options of one route; the same on the Upgrader are the defaults of all its routes. */
