@@ -135,6 +135,22 @@ test('a client that goes away first is one line', async () => {
   expect(lines()).toEqual([expect.objectContaining({ msg: 'abandoned', code: 'CLIENT_GONE', route: '/echo' })]);
 });
 
+test('a client that offers subprotocols to a route that names none is worth one warning', async () => {
+  const warnings: { msg: string; route?: string }[] = [];
+  const stream = { write: (line: string) => void warnings.push(JSON.parse(line)) };
+  const fastify = createFastify({ logger: { level: 'warn', stream } });
+  await fastify.register(websocket);
+  fastify.get('/none', { websocket: true }, echo);
+  fastify.get('/own', { websocket: { subprotocols: [] } }, echo);
+  const site = await serve(fastify);
+  for (const path of ['/none', '/own', '/none']) {
+    const response = await (await knock(site, { path, headers: { 'Sec-WebSocket-Protocol': 'v1' } })).response();
+    expect([response.status, response.all('sec-websocket-protocol')]).toEqual([101, []]);
+  }
+  await dial(site, '/own');
+  expect(warnings).toEqual([expect.objectContaining({ route: '/none', msg: expect.stringContaining('subprotocols') })]);
+});
+
 test('what is left to another listener is none of ours', async () => {
   const { fastify, lines } = await logged({ unclaimedTimeout: 20 });
   fastify.server.on('upgrade', () => {});

@@ -4,6 +4,7 @@ import {
   type Handler,
   type PendingUpgrade,
   type Route,
+  type Subprotocols,
   Upgrader,
   type UpgraderOptions,
 } from '@drawbridge/core';
@@ -121,7 +122,8 @@ export class Bridge {
       this.websocketServer.welcome(socket, request.raw);
       return run(socket, request);
     };
-    return this.upgrader.compile(this.#withChecks(options, schema), open, path);
+    const { subprotocols = this.#defaults.subprotocols ?? speakNone(path) } = options;
+    return this.upgrader.compile({ ...this.#withChecks(options, schema), subprotocols }, open, path);
   }
 
   #replyTo(request: FastifyRequest): FastifyReply {
@@ -164,4 +166,18 @@ export class Bridge {
     if (this.#onError) return this.#onError(error, { request, socket });
     return (request ?? this.#fastify).log.error(error);
   }
+}
+
+/** What a route says that has never been told of subprotocols: none, which is worth a word, for browsers give up on it. */
+function speakNone(route: string): Subprotocols<FastifyRequest> {
+  let said = false;
+  return (_offered, { log }) => {
+    if (!said)
+      log.warn(
+        { route },
+        'a client offers subprotocols, and this route speaks none: name those that it does in "subprotocols"',
+      );
+    said = true;
+    return undefined;
+  };
 }
