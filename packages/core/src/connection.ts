@@ -9,6 +9,7 @@ import type { HeartbeatTimes } from './heartbeat.js';
 import { byteLength, Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
+import { type Transport, VitalSigns } from './vital-signs.js';
 import {
   endOnce,
   gateInflation,
@@ -96,16 +97,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #abort: AbortController | undefined;
   #draining: Deferred<void> | undefined;
   // The heartbeat's times, none until its first look; and what it saw then.
-  #seenAt = 0;
-  #activeAt = 0;
-  #pingedAt = 0;
   #controlFramesIn = 0;
-  #framesSeen = -1;
-  #bytesSeen = 0;
-  #bytesFlushed = 0;
-  #bytesInFlight = 0;
-  #backlog = 0;
-  #messagesSeen = -1;
+  #signs: VitalSigns | undefined;
 
   /** @internal Made by an accepted upgrade, or by `dial`. */
   constructor(address: string | URL | null, protocols: string | string[] | undefined, options: ConnectionOptions) {
@@ -373,7 +366,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     this.#transport = transport;
     if (request) this.#request = new WeakRef(request);
     this.#responseHeaders = responseHeaders;
-    this.#openedAt = this.#seenAt = this.#activeAt = now();
+    this.#openedAt = now();
     endOnce(this, transport);
     unmaskInWords(this);
     const outbox = new Outbox(transport, sharedEncoding(this));
@@ -409,59 +402,21 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   }
 
   /**
-   * Looks for signs of life since the last look, at most `period` milliseconds ago. A peer that is not read from cannot show
-   * any; it is sent pings, for they tell whether it is there to receive them.
+   * Called when the heartbeat looks, at most `period` milliseconds after the last time.
    * @internal
    */
   beat(now: number, period: number): void {
     if (this.readyState !== WebSocket.OPEN) return;
     const { heartbeat, idleTimeout } = this.#life;
-    if (idleTimeout > 0 && this.#isIdle(now, idleTimeout - period / 2)) return this.close(IDLE, 'idle');
-    if (!heartbeat) return;
-    if (this.#showsLife()) {
-      this.#seenAt = now;
-      this.#pingedAt = 0;
-    } else if (this.#held || this.#paused) {
-      this.#pingedAt = 0;
-      if (now - this.#seenAt < heartbeat.interval - period) return;
-      this.#seenAt = now;
-      this.ping();
-    } else if (this.#pingedAt > 0) {
-      if (now - this.#pingedAt >= heartbeat.timeout - period / 2) this.terminate();
-    } else if (now - this.#seenAt >= heartbeat.interval - period) {
-      this.#pingedAt = now;
-      this.ping();
-    }
-  }
-
-  /**
-   * Bytes that came are life, and so is a backlog that gets shorter. Frames are counted, too, for not every transport says
-   * how many bytes have come.
-   */
-  #showsLife(): boolean {
-    const { bytesIn, bytesOut } = this.traffic;
-    const backlog = this.#transport?.writableLength ?? 0;
-    const flushed = bytesOut - backlog;
-    const handle = this.#transport?._handle;
-    const inFlight = (handle?._parent ?? handle)?.writeQueueSize ?? 0;
-    const framesIn = this.messagesIn + this.#controlFramesIn;
-    const came = bytesIn !== this.#bytesSeen || framesIn !== this.#framesSeen;
-    const alive = came || (this.#backlog > 0 && (flushed > this.#bytesFlushed || inFlight < this.#bytesInFlight));
-    this.#bytesSeen = bytesIn;
-    this.#framesSeen = framesIn;
-    this.#bytesFlushed = flushed;
-    this.#bytesInFlight = inFlight;
-    this.#backlog = backlog;
-    return alive;
-  }
-
-  #isIdle(now: number, limit: number): boolean {
+    this.#signs ??= new VitalSigns(this.#openedAt);
     const messages = this.messagesIn + this.messagesOut;
-    if (messages !== this.#messagesSeen) {
-      this.#messagesSeen = messages;
-      this.#activeAt = now;
-    }
-    return now - this.#activeAt >= limit;
+    if (idleTimeout > 0 && this.#signs.isIdle(messages, now, idleTimeout - period / 2)) return this.close(IDLE, 'idle');
+    if (!heartbeat) return;
+    const framesIn = this.messagesIn + this.#controlFramesIn;
+    const isRead = !this.#held && !this.#paused;
+    const finding = this.#signs.look(this.#transport, framesIn, isRead, heartbeat, now, period);
+    if (finding === 'silent') this.ping();
+    else if (finding === 'dead') this.terminate();
   }
 
   #sendPrepared(message: PreparedMessage, done: Done): void {
@@ -667,19 +622,6 @@ interface SendOptions {
   binary?: boolean | undefined;
   compress?: boolean | undefined;
   fin?: boolean | undefined;
-}
-
-/** A net.Socket, or what stands in for one. */
-type Transport = Duplex & {
-  bytesRead?: number;
-  bytesWritten?: number;
-  _handle?: (Handle & { _parent?: Handle }) | null;
-};
-
-/** Of libuv; that of TLS has the TCP connection's beneath it. */
-interface Handle {
-  /** Of a write that has begun, what the kernel has not taken yet: Node's own socket timeouts see progress by it, too. */
-  writeQueueSize?: number;
 }
 
 /** Whole milliseconds: a number that V8 keeps without an object of its own, of which a connection would have three. */
