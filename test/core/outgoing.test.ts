@@ -10,9 +10,11 @@ let server: Server;
 let upgrader: Upgrader;
 let url: string;
 const accepted: Connection[] = [];
+const clients: WebSocket[] = [];
 
 beforeEach(async () => {
   accepted.length = 0;
+  clients.length = 0;
   upgrader = new Upgrader({ maxBufferedAmount: 256 * 1024 * 1024 });
   const keep = (socket: Connection): void => void accepted.push(socket);
   upgrader.route('/plain', keep);
@@ -33,6 +35,7 @@ afterEach(async () => {
 /** A client that writes down all that comes, in its order, with ws's own receiver as the strict reader. */
 async function connect(path: string): Promise<{ socket: Connection; heard: string[]; ended: Promise<unknown> }> {
   const client = new WebSocket(url + path);
+  clients.push(client);
   const heard: string[] = [];
   client.on('message', (data: Buffer, isBinary) => heard.push(shown(data.toString('latin1'), isBinary)));
   client.on('ping', (data) => heard.push(`ping ${data}`));
@@ -222,6 +225,37 @@ describe('the writes of a tick', () => {
       transport.destroy();
     });
     expect(errors).toEqual([expect.any(Error), expect.any(Error)]);
+  });
+});
+
+describe('a ping', () => {
+  it('is answered with its data, in its place among the messages, and told to the listeners', async () => {
+    const { socket } = await connect('/plain');
+    const client = clients[clients.length - 1] as WebSocket;
+    const heard: string[] = [];
+    client.on('pong', (data) => heard.push(`pong ${data}`));
+    client.on('message', (data) => heard.push(`message ${data}`));
+    const told: string[] = [];
+    socket.on('ping', (data: Buffer) => told.push(String(data)));
+    socket.on('message', (data) => socket.send(data));
+    for (const name of ['a', 'b']) {
+      client.ping(name);
+      client.send(name);
+    }
+    await expect.poll(() => heard).toEqual(['pong a', 'message a', 'pong b', 'message b']);
+    expect(told).toEqual(['a', 'b']);
+  });
+
+  it('of a client that does not read is not answered without end', async () => {
+    const { socket } = await connect('/plain');
+    const client = clients[clients.length - 1] as WebSocket;
+    client.pause();
+    let pings = 0;
+    socket.on('ping', () => pings++);
+    const data = Buffer.alloc(125);
+    for (let i = 0; i < 100_000; i++) client.ping(data);
+    await expect.poll(() => pings, { timeout: 15_000 }).toBe(100_000);
+    expect(socket.bufferedAmount).toBeLessThan(512 * 1024);
   });
 });
 

@@ -313,6 +313,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
         return this.listenerCount('error') > 0 && this.#emitGuarded(event, args);
       case 'ping':
       case 'pong':
+        if (event === 'ping') this.#answerPing(args[0] as Buffer);
         this.#controlFramesIn++;
         return this.#emitGuarded(event, args);
       case 'open':
@@ -417,6 +418,11 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     const finding = this.#signs.look(this.#transport, framesIn, isRead, heartbeat, now, period);
     if (finding === 'silent') this.ping();
     else if (finding === 'dead') this.terminate();
+  }
+
+  /** One pong may answer several pings (RFC 6455 section 5.5.3), so a client that does not read cannot make them pile up. */
+  #answerPing(data: Buffer): void {
+    if (this.readyState === WebSocket.OPEN && !this.#transport?.writableNeedDrain) this.pong(data);
   }
 
   #sendPrepared(message: PreparedMessage, done: Done): void {

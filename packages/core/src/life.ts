@@ -36,6 +36,8 @@ export interface CompiledLife {
   readonly maxPayload: number;
   readonly maxFragments: number;
   readonly maxBufferedChunks: number;
+  /** Pings are answered by the connection itself: `ws` would keep a closure for it on each. */
+  readonly autoPong: false;
   readonly perMessageDeflate: boolean | PerMessageDeflateOptions;
   readonly life: Life;
 }
@@ -52,6 +54,7 @@ export function compileLife(options: LifeOptions, path: string | undefined, owne
     maxPayload,
     maxFragments: amount('maxFragments', options.maxFragments ?? 1024),
     // Packets of a message that is not whole yet: a peer that sends it in tiny ones must not cost many times its size.
+    autoPong: false,
     maxBufferedChunks: Math.max(4096, Math.ceil(maxPayload / 512)),
     perMessageDeflate: options.perMessageDeflate ?? false,
     life: {
