@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import websocket, { type Connection, Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
 import createFastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import { generate } from 'selfsigned';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { dial, exchange } from '../behaviour/client.js';
 import { echo } from '../behaviour/echo.js';
@@ -353,6 +354,28 @@ describe('the Origin behind a proxy', () => {
     await from('203.0.113.7');
     await from('203.0.113.8');
     await expect(from('203.0.113.7')).rejects.toThrow('429');
+  });
+});
+
+describe('over TLS', () => {
+  const certificate = generate([{ name: 'commonName', value: '127.0.0.1' }], { keyType: 'ec', algorithm: 'sha256' });
+  const servers = { https: {}, 'HTTP/2 that allows HTTP/1': { http2: true } };
+
+  test.each(Object.entries(servers))('%s gets upgrades, and knows its own scheme', async (_name, options) => {
+    const { private: key, cert } = await certificate;
+    const fastify = await application({}, {
+      ...options,
+      https: { key, cert, allowHTTP1: true },
+    } as FastifyServerOptions);
+    fastify.get('/echo', { websocket: true }, echo);
+    const { authority } = await serve(fastify);
+    const site = { authority, secure: true } as Site;
+    const socket = await dial(site, '/echo', { origin: `https://${authority}` });
+    expect(await exchange(socket, 'across')).toBe('across');
+    await expect(dial(site, '/echo', { origin: `http://${authority}` })).rejects.toThrow('403');
+    const injected = await fastify.injectWS('/echo', { headers: { origin: 'https://localhost' } });
+    expect(await exchange(injected, 'across')).toBe('across');
+    await expect(fastify.injectWS('/echo', { headers: { origin: 'http://localhost' } })).rejects.toThrow('403');
   });
 });
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
-import { Server as HttpsServer } from 'node:https';
 import { type Duplex, duplexPair } from 'node:stream';
+import { Server as TlsServer } from 'node:tls';
 import type { Connection } from './connection.js';
 import { type DialOptions, dial } from './dial.js';
 
@@ -26,13 +26,13 @@ export function inject(server: Server, path: string, options: InjectOptions = {}
   return dial(`ws://localhost${path}`, { ...options, createConnection: () => connectInProcess(server) as never });
 }
 
-/** The client's end of a connection to a server, as if it had just accepted one. An https server gets it past its TLS. */
+/** The client's end of a connection to a server, as if it had just accepted one. A server with TLS gets it past that. */
 export function connectInProcess(server: Server): Duplex {
   const [near, far] = duplexPair();
   near.once('close', () => far.destroy());
   far.once('close', () => near.destroy());
-  const secure = server instanceof HttpsServer;
-  Object.assign(far, { remoteAddress: '127.0.0.1' }, secure && { encrypted: true });
+  const secure = server instanceof TlsServer;
+  Object.assign(far, { remoteAddress: '127.0.0.1', server }, secure && { encrypted: true, alpnProtocol: 'http/1.1' });
   server.emit(secure ? 'secureConnection' : 'connection', far);
   return near;
 }
