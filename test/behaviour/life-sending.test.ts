@@ -147,7 +147,9 @@ describe.each(hosts)('$name: a client that does not read', (host) => {
       server.send(chunk);
       await delay(0);
     }
+    const givenUp = performance.now();
     expect(await server.closed).toMatchObject({ code: 1006, wasClean: false });
+    expect(performance.now() - givenUp).toBeLessThan(2_000);
     client.resume();
     await client.ending();
   });
