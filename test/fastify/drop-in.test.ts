@@ -163,6 +163,12 @@ describe('errorHandler', () => {
     },
   );
 
+  test('is not told of what a handler returns, whatever that is', async () => {
+    const { fastify } = await watched(((socket) =>
+      socket.on('message', () => socket.send('fine'))) as object as WebsocketHandler);
+    expect(await exchange(await dial(await serve(fastify), '/'), 'hello')).toBe('fine');
+  });
+
   test("is told of a connection's own errors", async () => {
     const { fastify, told } = await watched(() => {});
     const wire = await knock(await serve(fastify), { path: '/' });
@@ -313,6 +319,8 @@ describe('options of ws', () => {
     expect(await exchange(socket, 'hi')).toBe('hi from server');
     await fastify.close();
     expect(server.listenerCount('upgrade')).toBe(0);
+    await application({ options: { server } });
+    expect(server.listenerCount('upgrade')).toBe(1);
   });
 
   test('clientTracking can be turned off', async () => {

@@ -151,7 +151,8 @@ export class Bridge {
       const fail = (error: Error): void => errorHandler(error, socket, request, reply);
       socket.on('error', fail);
       try {
-        return run(socket, request)?.then(undefined, fail);
+        const running = run(socket, request);
+        return typeof running?.then === 'function' ? running.then(undefined, fail) : undefined;
       } catch (error) {
         fail(error as Error);
       }
@@ -172,11 +173,7 @@ export class Bridge {
 function speakNone(route: string): Subprotocols<FastifyRequest> {
   let said = false;
   return (_offered, { log }) => {
-    if (!said)
-      log.warn(
-        { route },
-        'a client offers subprotocols, and this route speaks none: name those that it does in "subprotocols"',
-      );
+    if (!said) log.warn({ route }, 'a client offers subprotocols, and this route names none in "subprotocols"');
     said = true;
     return undefined;
   };

@@ -52,7 +52,10 @@ async function drawbridge(fastify: FastifyInstance, { preClose, ...options }: We
   keepRefusalBodies(fastify);
   if (preClose) fastify.addHook('preClose', preClose as preCloseAsyncHookHandler);
   fastify.addHook('preClose', () => bridge.upgrader.close({ timeout: patience(fastify) }));
-  fastify.addHook('onClose', async () => bridge.detach());
+  fastify.addHook('onClose', async () => {
+    bridge.detach();
+    attached.delete(bridge.server);
+  });
   bridge.attach();
 }
 
@@ -66,9 +69,9 @@ function decorate(fastify: FastifyInstance, bridge: Bridge): void {
   fastify.decorateRequest('ws', false);
 }
 
-/** A little less than what Fastify grants to a hook, in milliseconds, so that it is not Fastify that gives up. */
+/** Less than what Fastify grants to a hook, in milliseconds, so that it is not Fastify that gives up. */
 function patience({ initialConfig: { pluginTimeout = 10_000 } }: FastifyInstance): number {
-  return pluginTimeout === 0 ? 10_000 : Math.min(10_000, pluginTimeout * 0.9);
+  return pluginTimeout === 0 ? 10_000 : Math.min(10_000, Math.max(pluginTimeout / 2, pluginTimeout - 1_000));
 }
 
 function mustBeFunction(name: string, value: unknown): void {
