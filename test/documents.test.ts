@@ -16,6 +16,12 @@ it('every link of a document to a file of the repository leads to one', async ()
   expect(dead).toEqual([]);
 });
 
+it('the README leads to every page of docs', async () => {
+  const readme = await readFile(join(repository, 'README.md'), 'utf8');
+  const pages = (await readdir(join(repository, 'docs'))).filter((name) => name.endsWith('.md'));
+  expect(pages.filter((name) => !readme.includes(`](docs/${name})`))).toEqual([]);
+});
+
 async function documents(): Promise<string[]> {
   const folders = ['', 'docs', 'examples', ...(await within('packages')), ...(await within('examples'))];
   const found = await Promise.all(folders.map(within));

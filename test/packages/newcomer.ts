@@ -60,12 +60,24 @@ export class Newcomer {
   }
 }
 
-/** The TypeScript snippets of a README, each with the heading that it stands under. */
-export async function snippetsOf(...path: string[]): Promise<{ heading: string; code: string }[]> {
-  const readme = await readFile(join(repository, ...path), 'utf8');
-  return readme.split(/^##? /m).flatMap((section) => {
+export interface Snippet {
+  /** What it stands under. */
+  heading: string;
+  code: string;
+}
+
+/** The TypeScript snippets of a document. */
+export function snippetsOf(...path: string[]): Promise<Snippet[]> {
+  return snippetsIn('ts', ...path);
+}
+
+/** The snippets of a document in one language, by the name that stands at their fences. */
+export async function snippetsIn(language: string, ...path: string[]): Promise<Snippet[]> {
+  const document = await readFile(join(repository, ...path), 'utf8');
+  const fenced = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms');
+  return document.split(/^#{1,3} /m).flatMap((section) => {
     const heading = section.slice(0, section.indexOf('\n'));
-    return [...section.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => ({ heading, code: code as string }));
+    return [...section.matchAll(fenced)].map(([, code]) => ({ heading, code: code as string }));
   });
 }
 

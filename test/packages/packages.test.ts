@@ -9,7 +9,9 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { Newcomer, run, snippetsOf } from './newcomer.js';
+import { launch, noBrowser, Tab } from '../examples/browser.js';
+import { present } from '../interop/programs.js';
+import { Newcomer, run, snippetsIn, snippetsOf } from './newcomer.js';
 
 const require = createRequire(import.meta.url);
 const exported = { core: 'Upgrader', express: 'websocket', fastify: 'default' };
@@ -17,6 +19,10 @@ const packages = Object.keys(exported) as (keyof typeof exported)[];
 
 const snippets = await snippetsOf('README.md');
 const servers = snippets.filter(({ heading }) => heading !== 'Client');
+const gettingStarted = ['docs', 'getting-started.md'];
+const firstSteps = await snippetsIn('js', ...gettingStarted);
+const curl = (await snippetsIn('sh', ...gettingStarted)).find(({ code }) => code.startsWith('curl'));
+const noCurl = !(await present('curl', 'curl'));
 const strict = { strict: true, skipLibCheck: false, module: 'nodenext', target: 'es2023' };
 
 /** Preloaded into a program, tells the test on which port it has come to listen. */
@@ -33,6 +39,7 @@ let newcomer: Newcomer;
 
 beforeAll(async () => {
   newcomer = await Newcomer.install();
+  await newcomer.write('report-port.mjs', reportPort);
 });
 
 afterAll(() => newcomer?.leave());
@@ -84,7 +91,6 @@ describe('a project that uses them', () => {
   beforeAll(async () => {
     await newcomer.write('tsconfig.json', JSON.stringify({ compilerOptions: { ...strict, outDir: 'built' } }));
     await newcomer.write('commonjs.cts', "import core = require('@drawbridge/core');\nnew core.Upgrader().close();\n");
-    await newcomer.write('report-port.mjs', reportPort);
     for (const { heading, code } of snippets) await newcomer.write(`${heading}.ts`, atAnyPort(code));
     for (const name of packages) {
       const [snippet] = await snippetsOf('packages', name, 'README.md');
@@ -102,12 +108,8 @@ describe('a project that uses them', () => {
     let host: string;
 
     beforeAll(async () => {
-      program = fork(newcomer.path('built', `${heading}.js`), {
-        execArgv: ['--import', newcomer.path('report-port.mjs')],
-      });
-      const gone = once(program, 'exit').then(([code]) => Promise.reject(new Error(`It ended with ${code}.`)));
-      const [port] = await Promise.race([once(program, 'message'), gone]);
-      host = `localhost:${port}`;
+      program = start('built', `${heading}.js`);
+      host = await whereItListens(program);
     });
 
     afterAll(() => program?.kill('SIGKILL'));
@@ -151,6 +153,62 @@ describe('a project that uses them', () => {
     });
   });
 });
+
+describe('a beginner who follows docs/getting-started.md', () => {
+  beforeAll(async () => {
+    const [page] = await snippetsIn('html', ...gettingStarted);
+    await newcomer.write('page.html', page?.code as string);
+  });
+
+  describe.each(firstSteps)('on $heading', ({ heading, code }) => {
+    let program: ChildProcess;
+    let host: string;
+
+    beforeAll(async () => {
+      const name = `server-${heading}.js`;
+      await newcomer.write(name, atAnyPort(code));
+      program = start(name);
+      host = await whereItListens(program);
+    });
+
+    afterAll(() => program?.kill('SIGKILL'));
+
+    it.skipIf(noBrowser)('has a page whose words come back', async () => {
+      const browser = await launch();
+      try {
+        const { page } = await Tab.open(browser, `http://${host}/`);
+        const log = page.locator('pre');
+        await log.filter({ hasText: 'open' }).waitFor();
+        await page.getByRole('textbox', { name: 'Words' }).fill('good evening');
+        await page.getByRole('button', { name: 'Send' }).click();
+        await log.filter({ hasText: 'good evening' }).waitFor();
+        expect(await log.textContent()).toBe('open\ngood evening\n');
+      } finally {
+        await browser.close();
+      }
+    });
+
+    it.skipIf(noCurl)('sees with curl that another page is refused', async () => {
+      const script = curl?.code.replace('localhost:8080', host) as string;
+      const { stdout } = await run('sh', ['-c', `exec ${script}`], { timeout: 10_000 });
+      expect(stdout.split('\r\n')[0]).toBe('HTTP/1.1 403 Forbidden');
+    });
+  });
+});
+
+/** A program of the newcomer's, in its folder. */
+function start(...path: string[]): ChildProcess {
+  return fork(newcomer.path(...path), {
+    cwd: newcomer.folder,
+    execArgv: ['--import', newcomer.path('report-port.mjs')],
+  });
+}
+
+async function whereItListens(program: ChildProcess): Promise<string> {
+  const gone = once(program, 'exit').then(([code]) => Promise.reject(new Error(`It ended with ${code}.`)));
+  const [port] = await Promise.race([once(program, 'message'), gone]);
+  return `localhost:${port}`;
+}
 
 /** The servers listen where there is room, and the client is told where that is. */
 function atAnyPort(code: string): string {
