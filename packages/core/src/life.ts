@@ -64,7 +64,7 @@ export function compileLife(options: LifeOptions, path: string | undefined, owne
       maxQueuedMessages: amount('maxQueuedMessages', options.maxQueuedMessages ?? 1024),
       maxQueuedBytes: amount('maxQueuedBytes', options.maxQueuedBytes ?? 1024 * 1024),
       maxBufferedAmount: amount('maxBufferedAmount', options.maxBufferedAmount ?? 16 * 1024 * 1024),
-      slowConsumer: options.slowConsumer ?? 'close',
+      slowConsumer: oneOf('slowConsumer', options.slowConsumer ?? 'close', ['close', 'terminate', 'pause']),
       onError: owner.onError,
       onClose: owner.onClose,
     },
@@ -74,6 +74,12 @@ export function compileLife(options: LifeOptions, path: string | undefined, owne
 /** The shortest time that a connection wants to be looked after in, in milliseconds. */
 export function shortestTime({ heartbeat, idleTimeout }: Life): number {
   return Math.min(heartbeat?.interval ?? NEVER, heartbeat?.timeout ?? NEVER, idleTimeout || NEVER);
+}
+
+/** The value, if it is one of those. Throws `INVALID_OPTION`. */
+export function oneOf<Value extends string>(name: string, value: Value, choice: readonly Value[]): Value {
+  if (choice.includes(value)) return value;
+  throw new DrawbridgeError('INVALID_OPTION', `${name}: ${value} is none of ${choice.join(', ')}.`);
 }
 
 /** The value, if it is a whole number from 0 on. Throws `INVALID_OPTION`. */

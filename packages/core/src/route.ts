@@ -3,7 +3,7 @@ import { Acceptor } from './acceptor.js';
 import type { Connection } from './connection.js';
 import { DrawbridgeError } from './errors.js';
 import type { UpgradeHeaders } from './headers.js';
-import { compileLife, type LifeOptions, type Owner, shortestTime } from './life.js';
+import { compileLife, type LifeOptions, type Owner, oneOf, shortestTime } from './life.js';
 import { type CheckOrigin, sameOrigin } from './origin.js';
 import type { PendingUpgrade } from './pending.js';
 import { Refusal } from './refusal.js';
@@ -72,7 +72,7 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
     this.#checkOrigin = checkOrigin;
     this.#subprotocols = subprotocols;
     this.#beforeUpgrade = beforeUpgrade;
-    this.#refusals = refusals;
+    this.#refusals = oneOf('refusals', refusals, ['http', 'close']);
     const compiled = compileLife(options, path, owner);
     this.shortestTime = shortestTime(compiled.life);
     this.#acceptor = new Acceptor(compiled);
