@@ -1,10 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { serveAsOrdinaryRequest } from './foreign-protocol.js';
-import { asksForWebSocket } from './handshake.js';
-import { ignore, type PendingUpgrade } from './pending.js';
+import { asksForWebSocket, hasAllHeaders, tooManyHeaders } from './handshake.js';
+import { ignore, notFound, type PendingUpgrade } from './pending.js';
 import { afterEarlierResponses } from './pipelining.js';
-import type { Refusal } from './refusal.js';
+import { Refusal } from './refusal.js';
 
 /** Lets a framework decide an upgrade: its router and middleware end in accept, refuse or pass. */
 export type Dispatch = (upgrade: PendingUpgrade) => void;
@@ -13,12 +13,16 @@ export type Dispatch = (upgrade: PendingUpgrade) => void;
 interface Gate {
   /** Whether the target is one of the Upgrader's own routes. */
   claims(request: IncomingMessage): boolean;
-  shouldHandle(request: IncomingMessage): boolean;
+  /** Or the refusal, where the application's own opinion failed. */
+  shouldHandle(request: IncomingMessage): boolean | Refusal;
   /** Answers what is not this Upgrader's, where there is nobody to leave it to. */
-  decline(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  decline(request: IncomingMessage, socket: Duplex, head: Buffer, refusal: Refusal): void;
   receive(request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment): void;
   answerOrdinary(request: IncomingMessage): Refusal;
 }
+
+/** How many of a server's `request` listeners are attachments', there only for want of an application's. */
+const stopgaps = new WeakMap<Server, number>();
 
 /** One server that an Upgrader listens on, beside whoever else listens there. */
 export class Attachment {
@@ -34,12 +38,16 @@ export class Attachment {
     this.#unclaimedTimeout = unclaimedTimeout;
     // First in line, whenever it was attached: so the others' marks on a socket can be told from what was there before.
     server.prependListener('upgrade', this.#onUpgrade);
-    if (!dispatch) server.on('request', this.#onRequest);
+    if (dispatch) return;
+    server.on('request', this.#onRequest);
+    stopgaps.set(server, (stopgaps.get(server) ?? 0) + 1);
   }
 
   detach(): void {
     this.#server.off('upgrade', this.#onUpgrade);
+    if (this.dispatch) return;
     this.#server.off('request', this.#onRequest);
+    stopgaps.set(this.#server, (stopgaps.get(this.#server) ?? 1) - 1);
   }
 
   /**
@@ -64,11 +72,16 @@ export class Attachment {
   };
 
   #route(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!hasAllHeaders(request, this.#server.maxHeadersCount)) {
+      return this.#gate.decline(request, socket, head, tooManyHeaders());
+    }
     const receive = (): void => this.#gate.receive(request, socket, head, this);
     if (!asksForWebSocket(request)) {
       return this.leave(socket, () => serveAsOrdinaryRequest(this.#server, request, socket, head));
     }
-    if (!this.#gate.shouldHandle(request)) return this.#leaveForGood(request, socket, head);
+    const isOurs = this.#gate.shouldHandle(request);
+    if (isOurs instanceof Refusal) return this.#gate.decline(request, socket, head, isOurs);
+    if (!isOurs) return this.#leaveForGood(request, socket, head);
     if (this.alone || this.#gate.claims(request)) return receive();
     if (!this.dispatch) return this.leave(socket, receive);
     this.#yieldTurn(socket, receive);
@@ -76,7 +89,7 @@ export class Attachment {
 
   /** What the application declared to be others' may take them any time. */
   #leaveForGood(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.alone) return this.#gate.decline(request, socket, head);
+    if (this.alone) return this.#gate.decline(request, socket, head, notFound());
     socket.on('error', ignore);
   }
 
@@ -93,7 +106,7 @@ export class Attachment {
 
   /** A server that has nobody for ordinary requests would leave them without an answer. */
   #onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    if (this.#server.listenerCount('request') > 1) return;
+    if (this.#server.listenerCount('request') > (stopgaps.get(this.#server) ?? 1) || response.headersSent) return;
     this.#gate.answerOrdinary(request).sendThrough(response);
   };
 }

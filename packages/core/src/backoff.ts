@@ -1,5 +1,6 @@
 import { ConnectionClosed } from './closing.js';
 import { HandshakeRefused } from './handshake-refused.js';
+import { LONGEST_TIME } from './timer-limit.js';
 
 export interface Backoff {
   /** What the first wait is at most, in milliseconds; it doubles with each attempt. */
@@ -16,9 +17,6 @@ const FINAL = [1008, 4401, 4403];
 
 /** 4xx that time can heal: timeout, too early, too many requests. */
 const PASSING = [408, 425, 429];
-
-/** The longest time that a timer of Node's can wait, in milliseconds. */
-const LONGEST = 2 ** 31 - 1;
 
 /** Whether there is no use in dialling again. */
 export function isFinal(failure: Error): boolean {
@@ -38,7 +36,7 @@ export function bound(attempt: number, { backoff, maxDelay }: Backoff): number {
  */
 export function delayAfter(attempt: number, failure: Error, backoff: Backoff, random = Math.random): number {
   if (failure instanceof ConnectionClosed && LATER.includes(failure.code)) return 5_000 + random() * 25_000;
-  return Math.min(LONGEST, askedFor(failure) + random() * bound(attempt, backoff));
+  return Math.min(LONGEST_TIME, askedFor(failure) + random() * bound(attempt, backoff));
 }
 
 /** What Retry-After says, as seconds or as a date (RFC 9110 section 10.2.3), in milliseconds. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-const PREFIX = 'bearer.';
+const PREFIX = /^bearer\./i;
 const FIELD = 'sec-websocket-protocol';
 
 /** Tokens that came as a subprotocol, beside the requests that they were taken from. */
@@ -34,17 +34,17 @@ export function bearerToken(request: IncomingMessage | { raw: IncomingMessage })
 /** Takes the token out of the subprotocols that a request offers. */
 export function hideBearerToken(request: IncomingMessage): void {
   const field = request.headers[FIELD];
-  if (!field?.includes(PREFIX)) return;
+  if (!field || !/bearer\./i.test(field)) return;
   const offered = field.split(',').map((one) => one.trim());
-  const tokens = offered.filter((one) => one.startsWith(PREFIX));
+  const tokens = offered.filter((one) => PREFIX.test(one));
   if (tokens.length === 0) return;
   const token = tokens.length === 1 ? decode(tokens[0] as string) : undefined;
   if (token) hidden.set(request, token);
-  leaveOnly(request, offered.filter((one) => !one.startsWith(PREFIX)).join(', '));
+  leaveOnly(request, offered.filter((one) => !PREFIX.test(one)).join(', '));
 }
 
 function decode(subprotocol: string): string | undefined {
-  const token = Buffer.from(subprotocol.slice(PREFIX.length), 'base64url').toString();
+  const token = Buffer.from(subprotocol.replace(PREFIX, ''), 'base64url').toString();
   return /^[!-~]+$/.test(token) ? token : undefined;
 }
 

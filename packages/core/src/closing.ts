@@ -1,4 +1,5 @@
 import { DrawbridgeError } from './errors.js';
+import { LONGEST_TIME } from './timer-limit.js';
 
 /** How a connection ended (RFC 6455 section 7.1.5). */
 export interface CloseInfo {
@@ -72,7 +73,7 @@ export function closeOptions({ code = 1001, reason = '', spread = 0, timeout }: 
   if (!mayBeSent(code)) throw invalid(`code: ${code} is none that may be sent; give 1000 to 1014 or 3000 to 4999.`);
   if (Buffer.byteLength(reason) > MAX_REASON) throw invalid(`reason: it has room for ${MAX_REASON} bytes; shorten it.`);
   if (!(Number.isFinite(spread) && spread >= 0)) throw invalid(`spread: ${spread} is no number of milliseconds.`);
-  if (Number.isFinite(filled.timeout) && filled.timeout >= spread) return filled;
+  if (filled.timeout <= LONGEST_TIME && filled.timeout >= spread) return filled;
   throw invalid(`timeout: ${timeout} is no number of milliseconds that leaves time for the spread of ${spread}.`);
 }
 

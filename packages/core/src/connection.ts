@@ -98,6 +98,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #draining: Deferred<void> | undefined;
   // The heartbeat's times, none until its first look; and what it saw then.
   #controlFramesIn = 0;
+  #owedPong: Buffer | undefined;
   #signs: VitalSigns | undefined;
 
   /** @internal Made by an accepted upgrade, or by `dial`. */
@@ -370,7 +371,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     this.#openedAt = now();
     endOnce(this, transport);
     unmaskInWords(this);
-    const outbox = new Outbox(transport, sharedEncoding(this));
+    const outbox = new Outbox(transport, sharedEncoding(this), this);
     if (sendThrough(this, outbox)) this.#outbox = outbox;
     if (this.extensions === '') return;
     gateInflation(this, (proceed) => this.#whenRoom(proceed));
@@ -409,7 +410,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   beat(now: number, period: number): void {
     if (this.readyState !== WebSocket.OPEN) return;
     const { heartbeat, idleTimeout } = this.#life;
-    this.#signs ??= new VitalSigns(this.#openedAt);
+    this.#signs ??= new VitalSigns(now);
     const messages = this.messagesIn + this.messagesOut;
     if (idleTimeout > 0 && this.#signs.isIdle(messages, now, idleTimeout - period / 2)) return this.close(IDLE, 'idle');
     if (!heartbeat) return;
@@ -420,9 +421,22 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     else if (finding === 'dead') this.terminate();
   }
 
-  /** One pong may answer several pings (RFC 6455 section 5.5.3), so a client that does not read cannot make them pile up. */
+  /**
+   * Where what was sent before is still waiting, one pong answers all pings that come meanwhile, the latest first of all (RFC
+   * 6455 section 5.5.3): so a client that does not read cannot make them pile up.
+   */
   #answerPing(data: Buffer): void {
-    if (this.readyState === WebSocket.OPEN && !this.#transport?.writableNeedDrain) this.pong(data);
+    if (this.readyState !== WebSocket.OPEN) return;
+    if (!this.#transport?.writableNeedDrain) return this.pong(data);
+    if (!this.#owedPong) this.#transport.once('drain', () => this.#payPong());
+    // What came is a view of the whole packet, which should not be kept for it.
+    this.#owedPong = Buffer.from(data);
+  }
+
+  #payPong(): void {
+    const data = this.#owedPong;
+    this.#owedPong = undefined;
+    if (data && this.readyState === WebSocket.OPEN) this.pong(data);
   }
 
   #sendPrepared(message: PreparedMessage, done: Done): void {

@@ -46,6 +46,21 @@ export function checkHandshake(request: IncomingMessage): Refusal | undefined {
   return undefined;
 }
 
+/**
+ * Whether Node has kept all headers of a request: from the `maxHeadersCount`-th on it drops them without a word, though its
+ * parser has gone by them (a Content-Length, say), so a request that has so many is not known as it is.
+ * @param maxHeadersCount of the server; Node's default is 1 000, and 0 is no limit.
+ */
+export function hasAllHeaders({ rawHeaders }: IncomingMessage, maxHeadersCount: number | null = null): boolean {
+  const limit = maxHeadersCount ?? 1_000;
+  return limit <= 0 || rawHeaders.length < limit * 2;
+}
+
+/** The refusal of a request that has more headers than Node keeps (RFC 6585 section 5). */
+export function tooManyHeaders(): Refusal {
+  return new Refusal(431, { code: 'TOO_MANY_HEADERS', body: 'This request has too many headers.' });
+}
+
 /** The answer to an ordinary HTTP request for a resource that speaks only WebSocket (RFC 9110 section 15.5.22). */
 export function upgradeRequired(): Refusal {
   return new Refusal(426, { headers: { Upgrade: 'websocket' }, body: 'This resource speaks WebSocket only.' });

@@ -1,4 +1,5 @@
 import { DrawbridgeError } from './errors.js';
+import { LONGEST_TIME } from './timer-limit.js';
 
 export interface HeartbeatOptions {
   /** After this long without a sign of life a peer is sent a ping, in milliseconds. Default 30 000. */
@@ -49,7 +50,7 @@ export class Heartbeat {
 
   /** Takes on a time to be kept, in milliseconds; the looks become as frequent as the shortest one needs. */
   keep(time: number): void {
-    const period = Math.max(1, time / RESOLUTION);
+    const period = Math.min(Math.max(1, time / RESOLUTION), LONGEST_TIME);
     if (period >= this.#period) return;
     this.#period = period;
     if (this.#timer) this.#restart();

@@ -1,4 +1,5 @@
 import { DrawbridgeError } from './errors.js';
+import { LONGEST_TIME } from './timer-limit.js';
 
 /** A message as `receive` and the loop give it: text is a string, binary a Buffer. */
 export type Message = string | Buffer;
@@ -66,7 +67,10 @@ export class Inbox {
         waiter.reject(error);
       };
       const onAbort = (): void => giveUp(signal?.reason);
-      const timer = timeout === undefined ? undefined : setTimeout(() => giveUp(timedOut(timeout)), timeout);
+      const timer =
+        timeout === undefined
+          ? undefined
+          : setTimeout(() => giveUp(timedOut(timeout)), Math.min(timeout, LONGEST_TIME));
       const settle = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);

@@ -8,6 +8,11 @@ const FLUSH_AT = 64 * 1024;
 /** A payload of at least this many bytes is not copied: that costs more than a further entry in the vector that is written. */
 const COPY_BELOW = 4 * 1024;
 
+/** Where the failure of a callback goes. */
+interface Failing {
+  fail(error: unknown): void;
+}
+
 type Part = Buffer | string;
 type Done = ((error?: Error | null) => void) | undefined;
 
@@ -60,6 +65,7 @@ export class Outbox {
   /** How a shared frame has to be encoded for this connection; `undefined`: it cannot take one. */
   readonly encoding: FrameEncoding | undefined;
   readonly #socket: Duplex;
+  readonly #owner: Failing;
   /** `nothing` between ticks, for an idle connection should hold nothing. */
   #items = nothing;
   #callbacks: Exclude<Done, undefined>[] | undefined;
@@ -67,8 +73,9 @@ export class Outbox {
   #closedBytes = 0;
   #scheduled = false;
 
-  constructor(socket: Duplex, encoding: FrameEncoding | undefined) {
+  constructor(socket: Duplex, encoding: FrameEncoding | undefined, owner: Failing) {
     this.#socket = socket;
+    this.#owner = owner;
     this.encoding = encoding;
   }
 
@@ -128,7 +135,7 @@ export class Outbox {
     if (deskOwner === this) this.#clearDesk();
     const items = this.#items;
     if (items.length === 0) return;
-    const done = joinCallbacks(this.#callbacks);
+    const done = joinCallbacks(this.#callbacks, this.#owner);
     this.#items = nothing;
     this.#callbacks = undefined;
     this.#closedBytes = 0;
@@ -212,9 +219,16 @@ function write(socket: Duplex, items: readonly (Buffer | Share)[], done: Done): 
   if (last > 0) socket.uncork();
 }
 
-function joinCallbacks(callbacks: Exclude<Done, undefined>[] | undefined): Done {
-  if (!callbacks || callbacks.length === 1) return callbacks?.[0];
+/** Each is called, whatever another one throws; that is a failure of the application at this connection. */
+function joinCallbacks(callbacks: Exclude<Done, undefined>[] | undefined, owner: Failing): Done {
+  if (!callbacks) return undefined;
   return (error) => {
-    for (const callback of callbacks) callback(error);
+    for (const callback of callbacks) {
+      try {
+        callback(error);
+      } catch (failure) {
+        owner.fail(failure);
+      }
+    }
   };
 }

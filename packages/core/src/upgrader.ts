@@ -14,7 +14,7 @@ import {
   upgradeStart,
 } from './diagnostics.js';
 import { DrawbridgeError } from './errors.js';
-import { asksForWebSocket, checkHandshake, upgradeRequired } from './handshake.js';
+import { asksForWebSocket, checkHandshake, hasAllHeaders, tooManyHeaders, upgradeRequired } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Owner } from './life.js';
 import { notFound, PendingUpgrade } from './pending.js';
@@ -25,6 +25,7 @@ import { type ErrorContext, report } from './reporting.js';
 import { type Handler, Route, type RouteOptions } from './route.js';
 import { type PathParams, type Query, Router, type RouterOptions } from './router.js';
 import { compileSite, type SiteOf, type TrustProxy } from './site.js';
+import { LONGEST_TIME } from './timer-limit.js';
 
 export interface UpgraderOptions<Data = undefined, Request extends object = IncomingMessage>
   extends RouteOptions<Data, Request>,
@@ -88,6 +89,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   readonly #admission: Admission;
   readonly #heartbeat = new Heartbeat(this.#connections);
   #runningHandlers = 0;
+  /** The time to close is over, and handlers are left to themselves. */
+  #isCutOff = false;
   #whenQuiet: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   #farewell: Required<CloseOptions> | undefined;
@@ -252,11 +255,18 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
 
   #gate = {
     claims: (request: IncomingMessage): boolean => this.#router.find(request.url ?? '') !== undefined,
-    shouldHandle: (request: IncomingMessage): boolean => this.#options.shouldHandle?.(request) ?? true,
+    shouldHandle: (request: IncomingMessage): boolean | Refusal => {
+      try {
+        return this.#options.shouldHandle?.(request) ?? true;
+      } catch (error) {
+        this.report(error, { request });
+        return policyFailed(error);
+      }
+    },
     receive: (request: IncomingMessage, socket: Duplex, head: Buffer, attachment: Attachment): void =>
       this.#receive(request, socket, head, attachment),
-    decline: (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
-      new PendingUpgrade(this as never, request, socket, head, undefined).refuse(notFound()),
+    decline: (request: IncomingMessage, socket: Duplex, head: Buffer, refusal: Refusal): void =>
+      new PendingUpgrade(this as never, request, socket, head, undefined).refuse(refusal),
     answerOrdinary: (request: IncomingMessage): Refusal =>
       this.#router.find(request.url ?? '') ? upgradeRequired() : notFound(),
   };
@@ -277,7 +287,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     hideBearerToken(request);
     if (upgradeStart.heard) upgradeStart.publish({ request });
     const upgrade = new PendingUpgrade(this as never, request, socket, head, attachment);
-    const refusal = this.#firstObjection(upgrade);
+    const refusal = this.#firstObjectionOrFailure(upgrade);
     if (refusal) return upgrade.refuse(refusal);
     this.#decide(upgrade, attachment?.dispatch);
     if (upgrade.settled) return;
@@ -286,9 +296,20 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     upgrade.guard(this.#handshakeTimeout);
   }
 
+  /** A `trustProxy` of the application's own may throw. */
+  #firstObjectionOrFailure(upgrade: PendingUpgrade): Refusal | undefined {
+    try {
+      return this.#firstObjection(upgrade);
+    } catch (error) {
+      this.report(error, { request: upgrade.request });
+      return policyFailed(error);
+    }
+  }
+
   #firstObjection(upgrade: PendingUpgrade): Refusal | undefined {
     if (this.closing) return closing();
     const { request } = upgrade;
+    if (!hasAllHeaders(request)) return tooManyHeaders();
     const objection = asksForWebSocket(request) ? checkHandshake(request) : upgradeRequired();
     if (objection) return objection;
     const address = this.#admission.countsAddresses ? upgrade.site.address : undefined;
@@ -333,8 +354,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   }
 
   #checkQuiet(): void {
-    const left = this.#connections.size + this.#turnedAway.size + this.#pending.size + this.#runningHandlers;
-    if (left === 0) this.#whenQuiet?.();
+    const left = this.#connections.size + this.#turnedAway.size + this.#pending.size;
+    if (left === 0 && (this.#runningHandlers === 0 || this.#isCutOff)) this.#whenQuiet?.();
   }
 
   #enter(who: PendingUpgrade | Connection<unknown>, address: string): void {
@@ -357,7 +378,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     this.#checkQuiet();
     const stop = closeEvenly([...this.#connections], spread, (connection) => connection.close(code, reason));
     const cutOff = setTimeout(() => {
-      this.#runningHandlers = 0;
+      this.#isCutOff = true;
       for (const upgrade of this.#pending) upgrade.abandon(tooLate());
       for (const connection of [...this.#connections, ...this.#turnedAway]) connection.terminate();
       this.#checkQuiet();
@@ -381,7 +402,14 @@ function obituary(socket: Connection<unknown>, info: CloseInfo): DiagnosticsMess
   return { ...info, socket, duration, messagesIn, messagesOut, ...traffic };
 }
 
+function policyFailed(cause: unknown): Refusal {
+  return new Refusal(500, { code: 'POLICY_FAILED', cause });
+}
+
 function milliseconds(name: string, value: number): number {
-  if (Number.isFinite(value) && value >= 0) return value;
-  throw new DrawbridgeError('INVALID_OPTION', `${name}: ${value} is no number of milliseconds; give 0 or more.`);
+  if (value >= 0 && value <= LONGEST_TIME) return value;
+  throw new DrawbridgeError(
+    'INVALID_OPTION',
+    `${name}: ${value} is no number of milliseconds; give 0 or more, and 24 days at the most.`,
+  );
 }

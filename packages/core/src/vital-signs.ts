@@ -29,9 +29,10 @@ export class VitalSigns {
   #bytesInFlight = 0;
   #backlog = 0;
 
-  constructor(openedAt: number) {
-    this.#seenAt = openedAt;
-    this.#activeAt = openedAt;
+  /** @param now at the first look */
+  constructor(now: number) {
+    this.#seenAt = now;
+    this.#activeAt = now;
   }
 
   /** Whether no message has passed, in or out, for as long; `messages` counts them all. */
