@@ -66,16 +66,18 @@ test('those that wait count by the bytes that they came in', async () => {
 
 test('a decoder that throws ends its connection with 1011, and is reported', async () => {
   const errors: unknown[] = [];
+  const heard: unknown[] = [];
   const client = await words(
     (socket) => {
       socket.decodeMessages(() => {
         throw new Error('no decoder');
       });
-      socket.on('message', () => expect.unreachable());
+      socket.on('message', (message) => heard.push(message));
     },
     { onError: (error: unknown) => errors.push(error) },
   );
   client.send('one');
   expect((await once(client, 'close'))[0]).toBe(1011);
   expect(errors).toEqual([expect.objectContaining({ message: 'no decoder' })]);
+  expect(heard).toEqual([]);
 });

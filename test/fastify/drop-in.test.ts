@@ -130,17 +130,20 @@ describe('errorHandler', () => {
   type Told = { self: unknown; error: Error & { code?: string }; ws: boolean; status: number };
 
   /** An application whose error handler notes what it is told, and terminates the connection. */
-  async function watched(handler: WebsocketHandler): Promise<{ fastify: FastifyInstance; told: Promise<Told> }> {
+  async function watched(
+    handler: WebsocketHandler,
+  ): Promise<{ fastify: FastifyInstance; told: Promise<Told>; reported: unknown[] }> {
     const told = latch<Told>();
+    const reported: unknown[] = [];
     const fastify = await application({
       errorHandler(error, socket, request, reply) {
         told.open({ self: this, error, ws: request.ws, status: reply.statusCode });
         socket.terminate();
       },
-      onError: () => expect.unreachable('errorHandler is told instead'),
+      onError: (error) => reported.push(error),
     });
     fastify.get('/', { websocket: true }, handler);
-    return { fastify, told: told.promise };
+    return { fastify, told: told.promise, reported };
   }
 
   const failing: Record<string, WebsocketHandler> = {
@@ -154,12 +157,13 @@ describe('errorHandler', () => {
   test.each(Object.entries(failing))(
     'is told what a handler %s, and decides about the connection',
     async (_how, handler) => {
-      const { fastify, told } = await watched(handler);
+      const { fastify, told, reported } = await watched(handler);
       const closed = once(await dial(await serve(fastify), '/'), 'close');
       const { self, error, ws, status } = await told;
       expect(self).toBe(fastify);
       expect([error.message, ws, status]).toEqual(['broken', true, 101]);
       expect((await closed)[0]).toBe(1006);
+      expect(reported).toEqual([]);
     },
   );
 
@@ -203,12 +207,15 @@ describe('an error before the connection is there', () => {
 
   test('is the end of that: a handler that fails later is none of theirs', async () => {
     const fastify = await application({ onError: () => {} });
-    fastify.addHook('onError', async () => expect.unreachable());
+    const seen: unknown[] = [];
+    fastify.addHook('onError', async (_request, _reply, error) => void seen.push(error));
+    fastify.setErrorHandler(async (error) => seen.push(error));
     fastify.get('/', { websocket: true }, () => {
       throw new Error('Fail');
     });
     const socket = await dial(await serve(fastify), '/');
     expect((await once(socket, 'close'))[0]).toBe(1011);
+    expect(seen).toEqual([]);
   });
 });
 
@@ -245,7 +252,8 @@ describe('options of ws', () => {
 
   const verifiers: Record<string, NonNullable<WebsocketPluginOptions['options']>['verifyClient']> = {
     'what it returns': ({ req }: { req: IncomingMessage }) => req.headers['x-fastify-header'] === 'awesome',
-    'a callback': ({ req }, next) => {
+    'a callback': async ({ req }, next) => {
+      await delay(5);
       if (req.headers['x-fastify-header'] === 'awesome') next(true);
       else next(false, 402, 'no money', { 'X-Why': 'poor' });
     },
@@ -300,7 +308,7 @@ describe('options of ws', () => {
     const site = await serve(fastify);
     expect((await dial(site, '/', { protocols: ['v1', 'v2'] })).protocol).toBe('v2');
     const response = await (await knock(site, { path: '/', headers: { 'Sec-WebSocket-Protocol': 'v1' } })).response();
-    expect(response.all('sec-websocket-protocol')).toEqual([]);
+    expect([response.status, response.all('sec-websocket-protocol')]).toEqual([101, []]);
     expect(offers).toEqual([
       ['v1', 'v2', '/'],
       ['v1', '/'],
@@ -371,9 +379,11 @@ describe('fastify.websocketServer', () => {
 
   test('has no client that was refused', async () => {
     const fastify = await application();
-    fastify.websocketServer.on('connection', () => expect.unreachable());
+    const connections: unknown[] = [];
+    fastify.websocketServer.on('connection', (socket) => connections.push(socket));
     fastify.get('/', { websocket: { checkOrigin: () => false } }, greeting);
     await expect(dial(await serve(fastify), '/')).rejects.toThrow('403');
+    expect([connections, fastify.websocketServer.clients.size]).toEqual([[], 0]);
   });
 });
 
@@ -430,6 +440,19 @@ describe('fastify.injectWS', () => {
     const socket = await fastify.injectWS('/', { headers });
     expect(await exchange(socket, 'hi from client')).toBe('hi from server');
     expect(fastify.server.listening).toBe(false);
+    expect(socket.listenerCount('error')).toBe(0);
+    socket.terminate();
+    await fastify.close();
+  });
+
+  test('waits until the application is ready', async () => {
+    const fastify = await application();
+    fastify.register(async (inner) => {
+      await delay(20);
+      inner.get('/', { websocket: true }, greeting);
+    });
+    const socket = await fastify.injectWS('/');
+    expect(await exchange(socket, 'hi')).toBe('hi from server');
     socket.terminate();
     await fastify.close();
   });

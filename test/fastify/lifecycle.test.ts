@@ -275,11 +275,13 @@ describe('an upgrade that is refused', () => {
   });
 
   test("because a hook threw is Fastify's to report, and its error handler's to answer", async () => {
-    const fastify = await application({ onError: () => expect.unreachable() });
+    const reported: unknown[] = [];
+    const fastify = await application({ onError: (error) => reported.push(error) });
     fastify.setErrorHandler(async (error: Error, _request, reply) => reply.code(500).send(`sorry: ${error.message}`));
     fastify.get('/echo', { websocket: true, preHandler: () => Promise.reject(new Error('broken')) }, echo);
     const response = await (await knock(await serve(fastify))).lastResponse();
     expect([response.status, response.body.toString()]).toEqual([500, 'sorry: broken']);
+    expect(reported).toEqual([]);
   });
 
   test('because a hook of the reply broke is never accepted', async () => {

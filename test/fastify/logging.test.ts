@@ -133,6 +133,7 @@ test('a client that goes away first is one line', async () => {
   wire = await knock(await serve(fastify));
   await until('abandoned');
   expect(lines()).toEqual([expect.objectContaining({ msg: 'abandoned', code: 'CLIENT_GONE', route: '/echo' })]);
+  expect(lines()[0]).not.toHaveProperty('status');
 });
 
 test('a client that offers subprotocols to a route that names none is worth one warning', async () => {

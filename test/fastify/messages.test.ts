@@ -129,14 +129,11 @@ describe('a Standard Schema', () => {
     expect((await (await knock(site, { path: '/chat' })).lastResponse()).status).toBe(400);
   });
 
-  test('that has to wait for something is a mistake of the program', async () => {
-    const errors: unknown[] = [];
-    const slow = z.string().refine(async () => true);
-    const fastify = await answering({ message: slow }, { onError: (error) => errors.push(error) });
-    const socket = await dial(await serve(fastify), '/chat');
-    socket.send('"hello"');
-    expect((await once(socket, 'close'))[0]).toBe(1011);
-    expect(errors).toEqual([expect.objectContaining({ code: 'INVALID_OPTION' })]);
+  test('may name the place by objects', async () => {
+    const issues = [{ message: 'is bad', path: [{ key: 'list' }, 0] }];
+    const schema = { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues }) } };
+    const socket = await dial(await serve(await answering({ message: schema })), '/chat');
+    expect(await exchange(socket, '{}')).toBe('no: The message is invalid: list/0: is bad.');
   });
 });
 
@@ -157,6 +154,20 @@ test("a route's own validator compiler is asked, in whichever way it answers", a
   expect(await exchange(erring, '"bad"')).toBe('The message is invalid: not good.');
   expect(await exchange(erring, '"good"')).toBe('good');
   expect(await exchange(await dial(site, '/value'), '"good"')).toBe('very good');
+});
+
+test.each([
+  ['a Standard Schema', z.string().refine(async () => true), undefined],
+  ["a route's own validator", {}, () => async () => true],
+])('%s that has to wait for something is a mistake of the program', async (_which, message, compiler) => {
+  const errors: unknown[] = [];
+  const fastify = await answering({ message }, { onError: (error) => errors.push(error) }, (one) => {
+    if (compiler) one.setValidatorCompiler(compiler as never);
+  });
+  const socket = await dial(await serve(fastify), '/chat');
+  socket.send('"hello"');
+  expect((await once(socket, 'close'))[0]).toBe(1011);
+  expect(errors).toEqual([expect.objectContaining({ code: 'INVALID_OPTION' })]);
 });
 
 test('a type provider needs nothing more', async () => {
