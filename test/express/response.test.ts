@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { dial, exchange } from '../behaviour/client.js';
 import { echo } from '../behaviour/echo.js';
 import { latch } from '../behaviour/latch.js';
-import { knock } from '../behaviour/raw.js';
+import { knock, type Wire } from '../behaviour/raw.js';
 import { serve, versions } from './serve.js';
 
 /** Notes what middleware can hang on a response. */
@@ -194,5 +194,37 @@ describe.each(versions)('$name: an answer that cannot be finished', ({ express }
     for (const finish of finishes) finish();
     expect(site.upgrader.connections.size).toBe(0);
     expect(site.errors).toEqual([]);
+  });
+});
+
+describe.each(versions)('$name: middleware that is late', ({ express }) => {
+  const ends: Record<string, (wire: Wire) => unknown> = {
+    'with its time up': async (wire) => expect((await wire.lastResponse()).status).toBe(408),
+    'with its client gone': (wire) => wire.reset(),
+  };
+
+  test.each(Object.entries(ends))('leads an upgrade, %s, to no ordinary handler', async (_name, end) => {
+    const app = express();
+    const ran: string[] = [];
+    const over = latch();
+    const late = latch();
+    const begun = latch();
+    app.use(async (_req, res, next) => {
+      res.once('close', () => over.open());
+      begun.open();
+      await over.promise;
+      next();
+      late.open();
+    });
+    app.use(websocket(() => void ran.push('socket')));
+    app.use((_req, res) => {
+      ran.push('page');
+      res.send('a page');
+    });
+    const wire = await knock(await serve(app, { handshakeTimeout: 50 }));
+    await begun.promise;
+    await end(wire);
+    await late.promise;
+    expect(ran).toEqual([]);
   });
 });

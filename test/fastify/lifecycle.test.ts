@@ -3,14 +3,19 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import websocket, { type Connection, Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
-import createFastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import createFastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+} from 'fastify';
 import { generate } from 'selfsigned';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { dial, exchange } from '../behaviour/client.js';
 import { echo } from '../behaviour/echo.js';
 import type { Site } from '../behaviour/hosts/index.js';
 import { latch } from '../behaviour/latch.js';
-import { knock } from '../behaviour/raw.js';
+import { knock, type Wire } from '../behaviour/raw.js';
 import { serve } from './serve.js';
 
 async function application(options?: WebsocketPluginOptions, server?: FastifyServerOptions): Promise<FastifyInstance> {
@@ -484,4 +489,44 @@ test('what a handler throws goes to the log of its request, and closes with 1011
   expect(lines.map((line) => JSON.parse(line))).toEqual([
     expect.objectContaining({ reqId: 'req-1', err: expect.objectContaining({ message: 'the handler broke' }) }),
   ]);
+});
+
+describe('a hook that is late', () => {
+  const ends: Record<string, (wire: Wire) => unknown> = {
+    'with its time up': async (wire) => expect((await wire.lastResponse()).status).toBe(408),
+    'with its client gone': (wire) => wire.reset(),
+  };
+  const hooks = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const;
+  const cases = hooks.flatMap((hook) => Object.entries(ends).map(([name, end]) => [hook, name, end] as const));
+
+  test.each(cases)('%s leads an upgrade, %s, to no ordinary handler', async (hook, _name, end) => {
+    const fastify = createFastify();
+    const ran: string[] = [];
+    const over = latch();
+    const late = latch();
+    const begun = latch();
+    // In front of the plugin's own hook.
+    fastify.addHook(hook, async (_request: FastifyRequest, reply: FastifyReply) => {
+      reply.raw.once('close', () => over.open());
+      begun.open();
+      await over.promise;
+      late.open();
+    });
+    await fastify.register(websocket, { handshakeTimeout: 50 });
+    fastify.addHook('onError', async () => void ran.push('onError'));
+    fastify.route({
+      method: 'GET',
+      url: '/echo',
+      handler: () => ran.push('page'),
+      wsHandler: () => void ran.push('socket'),
+    });
+    fastify.get('/page', () => ran.push('page'));
+    const site = await serve(fastify);
+    const wire = await knock(site, { path: hook === 'onRequest' ? '/page' : '/echo' });
+    await begun.promise;
+    await end(wire);
+    await late.promise;
+    await new Promise(setImmediate);
+    expect(ran).toEqual([]);
+  });
 });

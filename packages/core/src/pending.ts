@@ -20,7 +20,8 @@ const LINGER = 1_000;
 /** Registered, so that two copies of this package in one process know each other's requests. */
 const kPending = Symbol.for('drawbridge.pending');
 
-type Marked<T> = T & { [kPending]?: PendingUpgrade | undefined };
+/** `null` on a request whose upgrade is over: it must not hold on to it, nor be taken for an ordinary one. */
+type Marked<T> = T & { [kPending]?: PendingUpgrade | null | undefined };
 
 type State = 'pending' | 'accepting' | 'accepted' | 'refused' | 'passed' | 'abandoned';
 
@@ -72,7 +73,15 @@ export class PendingUpgrade {
 
   /** The upgrade that this request waits for; `undefined` for an ordinary request, and once it was decided. */
   static of(request: IncomingMessage): PendingUpgrade | undefined {
-    return (request as Marked<IncomingMessage>)[kPending];
+    return (request as Marked<IncomingMessage>)[kPending] ?? undefined;
+  }
+
+  /**
+   * Whether this request was an upgrade that has been accepted or refused, or whose client has gone: whoever comes late with
+   * it has nothing to do any more, and must not serve it as an ordinary request.
+   */
+  static isOver(request: IncomingMessage): boolean {
+    return (request as Marked<IncomingMessage>)[kPending] === null;
   }
 
   /** Whether it was accepted, refused or passed on, or the client has gone. */
@@ -206,7 +215,7 @@ export class PendingUpgrade {
     this.socket.off('close', onClose);
     this.socket.off('end', onEnd);
     this.socket.off('readable', onReadable);
-    (this.request as Marked<IncomingMessage>)[kPending] = undefined;
+    (this.request as Marked<IncomingMessage>)[kPending] = state === 'passed' ? undefined : null;
     (this.socket as Marked<Duplex>)[kPending] = undefined;
     this.upgrader.settled(this);
   }

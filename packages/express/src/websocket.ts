@@ -13,7 +13,8 @@ import type { Request, RequestHandler } from 'express';
 /**
  * Middleware that accepts WebSocket upgrades, for wherever middleware may stand: `app.use`, `app.get`, a router at any
  * depth. By then everything in front of it has agreed; what `checkOrigin` or `beforeUpgrade` refuse goes to `next(refusal)`,
- * so that the application's own error handlers may render it. A request that is no upgrade goes on to `next()`.
+ * so that the application's own error handlers may render it. A request that is no upgrade goes on to `next()`; one
+ * whose upgrade is over already (the client has gone, the time was up) goes nowhere.
  *
  * `options` are those of the route; the options of `attach` stand in for what they leave out. The handler gets the socket
  * and Express's request.
@@ -48,6 +49,7 @@ export function websocket<Params, Data>(
   new Upgrader().compile(options, handler);
 
   return (req, _res, next) => {
+    if (PendingUpgrade.isOver(req)) return;
     const upgrade = PendingUpgrade.of(req);
     if (!upgrade) return next(isLostUpgrade(req) ? notAttached() : undefined);
     upgrade.site = upgrade.upgrader.siteOf(req);

@@ -131,6 +131,7 @@ function declare(server: FastifyInstance, declared: FastifyRouteOptions): Declar
   declared.handler = function (this: FastifyInstance, request, reply) {
     if (!declaration.served) return handler.call(this, request, reply);
     const upgrade = PendingUpgrade.of(request.raw);
+    if (PendingUpgrade.isOver(request.raw)) return void reply.hijack();
     if (!upgrade) return answer.call(this, request, reply);
     declaration.admit(upgrade, request, reply);
   } as HttpHandler;

@@ -34,6 +34,8 @@ async function drawbridge(fastify: FastifyInstance, { preClose, ...options }: We
   decorate(fastify, bridge);
   fastify.addHook('onRequest', (request, reply, done) => {
     const upgrade = PendingUpgrade.of(request.raw);
+    // Without done() nothing follows, and a reply that is hijacked waits for nothing.
+    if (PendingUpgrade.isOver(request.raw)) return void reply.hijack();
     if (!upgrade) return done();
     if (Declaration.of(request) || bridge.alone) {
       bridge.receive(upgrade, request, reply);
