@@ -178,7 +178,7 @@ describe.each(hosts)('$name: closing', (host) => {
     expect(faults).toEqual([]);
   });
 
-  test('waits for an upgrade that is just being answered, and cuts it off at the timeout', async () => {
+  test('leaves nothing of an upgrade whose check never ends', async () => {
     const faults = watchProcess();
     const begun = latch();
     const site = await serve(host, {
