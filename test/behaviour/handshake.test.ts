@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import supertest from 'supertest';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { echo } from './echo.js';
 import { hosts, serve } from './hosts/index.js';
 import { type HandshakeChanges, knock, rfcAccept, rfcKey, textFrame, Wire } from './raw.js';
@@ -52,6 +53,15 @@ const badRequests: Record<string, HandshakeChanges> = {
   'a subprotocol named twice': { headers: { 'Sec-WebSocket-Protocol': 'chat, chat' } },
   'a body': { headers: { 'Content-Length': '5' } },
   'a chunked body': { headers: { 'Transfer-Encoding': 'chunked' } },
+};
+
+const badExtensions: Record<string, string | string[]> = {
+  'a parameter that nobody knows': 'permessage-deflate; nope=1',
+  'a window that is too large': 'permessage-deflate; server_max_window_bits=99',
+  'a parameter given twice': 'permessage-deflate; client_no_context_takeover; client_no_context_takeover',
+  'a name that is no token': 'permessage deflate',
+  'no name': ', permessage-deflate',
+  'an open quotation': 'x-unknown; a="b',
 };
 
 const wrongVersions: Record<string, string | string[] | null> = {
@@ -158,11 +168,30 @@ describe.each(hosts)('$name: the handshake', (host) => {
     expect((await wire.response()).header('sec-websocket-extensions')).toMatch(/^permessage-deflate/);
   });
 
-  test('refuses malformed extensions with 400 where the route negotiates them', async () => {
-    const site = await serve(host, {
-      routes: [{ path: '/echo', handler: echo, options: { perMessageDeflate: true } }],
+  describe.each(Object.entries(badExtensions))('extensions with %s', (_name, field) => {
+    const headers = { 'Sec-WebSocket-Extensions': field };
+
+    test.each(['http', 'close'] as const)(
+      'are refused with 400 before beforeUpgrade, whether by %s or not, where the route negotiates them',
+      async (refusals) => {
+        const codes: string[] = [];
+        const note = (message: unknown) => void codes.push((message as { code: string }).code);
+        subscribe('drawbridge:upgrade:refused', note);
+        onTestFinished(() => void unsubscribe('drawbridge:upgrade:refused', note));
+        let asked = 0;
+        const options = { perMessageDeflate: true, refusals, beforeUpgrade: () => void asked++ };
+        const site = await serve(host, { routes: [{ path: '/echo', handler: echo, options }] });
+        const response = await (await knock(site, { headers })).lastResponse();
+        expect(response.status).toBe(400);
+        expect(response.header('content-type')).toMatch(/^text\/plain/);
+        expect(response.body.toString()).toContain('Sec-WebSocket-Extensions');
+        expect([asked, codes]).toEqual([0, ['REFUSED_400']]);
+      },
+    );
+
+    test('are no matter where the route negotiates none', async () => {
+      const site = await serve(host, { routes });
+      expect((await (await knock(site, { headers })).response()).status).toBe(101);
     });
-    const headers = { 'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=99' };
-    expect((await (await knock(site, { headers })).lastResponse()).status).toBe(400);
   });
 });

@@ -2,7 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Connection } from './connection.js';
+import { checkExtensions } from './extensions.js';
 import type { CompiledLife } from './life.js';
+import type { Refusal } from './refusal.js';
 
 /** What `ws` looks at of a request. It checks the handshake anew, so it is shown one in the one form that it knows. */
 interface CheckedHandshake {
@@ -20,6 +22,7 @@ interface CheckedHandshake {
 /** Where an upgrade leaves HTTP: writes the 101 and hands the socket to `ws`, with the options of one route. */
 export class Acceptor {
   readonly #server: WebSocketServer;
+  readonly #perMessageDeflate: CompiledLife['perMessageDeflate'];
 
   constructor(options: CompiledLife) {
     this.#server = new WebSocketServer({
@@ -28,7 +31,13 @@ export class Acceptor {
       clientTracking: false,
       WebSocket: Connection as unknown as typeof WebSocket,
     });
+    this.#perMessageDeflate = options.perMessageDeflate;
     this.#server.on('headers', addExtraLines as never);
+  }
+
+  /** Gives the refusal of a handshake that `ws` would not take with these options. */
+  check({ headers }: IncomingMessage): Refusal | undefined {
+    return checkExtensions(headers['sec-websocket-extensions'], this.#perMessageDeflate);
   }
 
   /** `undefined` if the client has gone already. `extraLines`: header fields for the 101, checked by whoever gives them. */

@@ -79,11 +79,17 @@ export class Route<Data = unknown, Request extends object = IncomingMessage> {
   }
 
   /**
-   * The whole way: origin, subprotocol, `beforeUpgrade`, accept, handler. Does nothing more where the client went away, or
-   * the time was up, meanwhile. Rejects with the `Refusal`; for a policy that failed it is a 500 with its error as the
-   * `cause`. Where no policy waits for anything, the handler has been called before this returns its promise.
+   * The whole way: extensions, origin, subprotocol, `beforeUpgrade`, accept, handler. Does nothing more where the client
+   * went away, or the time was up, meanwhile. Rejects with the `Refusal`; for a policy that failed it is a 500 with its
+   * error as the `cause`. Where no policy waits for anything, the handler has been called before this returns its promise.
    */
   async admit(upgrade: PendingUpgrade, request: Request): Promise<void> {
+    const malformed = this.#acceptor.check(upgrade.request);
+    if (malformed) {
+      // Not even by a close: no connection can come of such a handshake.
+      upgrade.refusalCode = malformed.code;
+      throw malformed;
+    }
     try {
       await this.#admit(upgrade, request);
     } catch (error) {
