@@ -1,6 +1,11 @@
 import { once } from 'node:events';
-import websocket, { Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
-import createFastify, { type FastifyInstance, LogController } from 'fastify';
+import websocket, { bearerToken, Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
+import createFastify, {
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+  type RouteShorthandOptions,
+} from 'fastify';
 import { describe, expect, test, vi } from 'vitest';
 import { dial } from '../behaviour/client.js';
 import { echo } from '../behaviour/echo.js';
@@ -111,6 +116,38 @@ describe('a refused upgrade is one line', () => {
       expect.objectContaining({ msg: 'refused', code: 'HANDSHAKE_TIMEOUT', status: 408, route: '/echo' }),
     ]);
     expect(errors).toEqual([]);
+  });
+});
+
+describe('the token that comes as a subprotocol', () => {
+  const token = 'a-token-that-nobody-may-read';
+  const encoded = Buffer.from(token).toString('base64url');
+  /** As careless as an application can be. */
+  const serializers = { req: ({ headers, raw }: FastifyRequest) => ({ headers, raw: raw.rawHeaders }) };
+  const ends: Record<string, [word: string, options: RouteShorthandOptions['websocket']]> = {
+    'an upgrade that is accepted': ['upgraded', { subprotocols: ['v1.chat'] }],
+    'an upgrade that is refused': ['refused', { checkOrigin: () => false }],
+    'a policy that fails': ['refused', { beforeUpgrade: () => Promise.reject(new Error('no database')) }],
+    'a route that names no subprotocol': ['upgraded', true],
+  };
+
+  test.each(Object.entries(ends))('is in no line about %s', async (_name, [word, options]) => {
+    const all: string[] = [];
+    const logger = { level: 'trace', serializers, stream: { write: (line: string) => void all.push(line) } };
+    const fastify = createFastify({ logger });
+    await fastify.register(websocket);
+    const tokens: unknown[] = [];
+    fastify.addHook('preHandler', async (request) => {
+      tokens.push(bearerToken(request));
+      request.log.info({ req: request }, 'a line of the application');
+    });
+    fastify.get('/echo', { websocket: options ?? true }, echo);
+    const headers = { 'Sec-WebSocket-Protocol': `v1.chat, bearer.${encoded}` };
+    await (await knock(await serve(fastify), { headers })).response();
+    await vi.waitFor(() => expect(all.join('')).toContain(`"msg":"${word}"`));
+    const text = all.join('');
+    expect(text).toContain('v1.chat');
+    expect([text.includes(token), text.includes(encoded), tokens]).toEqual([false, false, [token]]);
   });
 });
 
