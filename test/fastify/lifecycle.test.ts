@@ -162,6 +162,22 @@ describe('an ordinary request for a WebSocket route', () => {
     if (method === 'GET') expect(response.json()).toMatchObject({ statusCode: 404, error: 'Not Found' });
   });
 
+  test.each([true, false])('by HEAD is no upgrade, exposeHeadRoutes: %s', async (exposeHeadRoutes) => {
+    const fastify = await application({}, { exposeHeadRoutes });
+    const ran: string[] = [];
+    fastify.get('/echo', { websocket: true }, () => void ran.push('socket'));
+    fastify.get('/elsewhere', { websocket: true, exposeHeadRoute: true }, () => void ran.push('socket'));
+    const site = await serve(fastify);
+    for (const path of ['/echo', '/elsewhere']) {
+      const ordinary = { Upgrade: null, Connection: 'close' };
+      const plain = await (await knock(site, { method: 'HEAD', path, headers: ordinary })).lastResponse({ head: true });
+      expect([plain.status, plain.header('content-type')]).toEqual([404, 'application/json; charset=utf-8']);
+      const upgrade = await (await knock(site, { method: 'HEAD', path })).lastResponse({ head: true });
+      expect([upgrade.status, upgrade.header('allow')]).toEqual([405, 'GET']);
+    }
+    expect(ran).toEqual([]);
+  });
+
   test('is not found, as the application says it', async () => {
     const fastify = await application();
     fastify.setNotFoundHandler((_request, reply) => reply.code(404).send('nothing here'));
