@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import websocket, { bearerToken, Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
-import createFastify, {
-  type FastifyInstance,
-  type FastifyRequest,
-  LogController,
-  type RouteShorthandOptions,
-} from 'fastify';
+import websocket, {
+  bearerToken,
+  Refusal,
+  type WebSocketOptions,
+  type WebsocketPluginOptions,
+} from '@drawbridge/fastify';
+import createFastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { describe, expect, test, vi } from 'vitest';
 import { dial } from '../behaviour/client.js';
 import { echo } from '../behaviour/echo.js';
@@ -124,11 +124,11 @@ describe('the token that comes as a subprotocol', () => {
   const encoded = Buffer.from(token).toString('base64url');
   /** As careless as an application can be. */
   const serializers = { req: ({ headers, raw }: FastifyRequest) => ({ headers, raw: raw.rawHeaders }) };
-  const ends: Record<string, [word: string, options: RouteShorthandOptions['websocket']]> = {
+  const ends: Record<string, [word: string, options: WebSocketOptions]> = {
     'an upgrade that is accepted': ['upgraded', { subprotocols: ['v1.chat'] }],
     'an upgrade that is refused': ['refused', { checkOrigin: () => false }],
     'a policy that fails': ['refused', { beforeUpgrade: () => Promise.reject(new Error('no database')) }],
-    'a route that names no subprotocol': ['upgraded', true],
+    'a route that names no subprotocol': ['upgraded', {}],
   };
 
   test.each(Object.entries(ends))('is in no line about %s', async (_name, [word, options]) => {
@@ -141,7 +141,7 @@ describe('the token that comes as a subprotocol', () => {
       tokens.push(bearerToken(request));
       request.log.info({ req: request }, 'a line of the application');
     });
-    fastify.get('/echo', { websocket: options ?? true }, echo);
+    fastify.get('/echo', { websocket: options }, echo);
     const headers = { 'Sec-WebSocket-Protocol': `v1.chat, bearer.${encoded}` };
     await (await knock(await serve(fastify), { headers })).response();
     await vi.waitFor(() => expect(all.join('')).toContain(`"msg":"${word}"`));
