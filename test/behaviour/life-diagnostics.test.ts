@@ -1,5 +1,11 @@
 import { Channel, channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { DiagnosticsMessages } from '@drawbridge/core';
+import { attach, websocket } from '@drawbridge/express';
+import express, { type ErrorRequestHandler } from 'express';
+import express4 from 'express4';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { dial, exchange } from './client.js';
 import { echo } from './echo.js';
@@ -144,4 +150,33 @@ describe.each(hosts)('$name: diagnostics', (host) => {
     expect(ours).toEqual([]);
     expect(channel('drawbridge:error').hasSubscribers).toBe(false);
   });
+});
+
+test.each([
+  ['express4', express4],
+  ['express5', express],
+])("%s: a refusal that the application's own error handler words keeps its code", async (_, createApplication) => {
+  const told = listen();
+  const app = createApplication();
+  app.get(
+    '/',
+    websocket(() => {}),
+  );
+  const render: ErrorRequestHandler = (error, _request, response, _next) => {
+    response.status(418).json({ sorry: error.code });
+  };
+  app.use(render);
+  const server = createServer(app);
+  const upgrader = attach(server, app);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(async () => {
+    await upgrader.close({ timeout: 0 });
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const site = { port, secure: false, authority: `127.0.0.1:${port}` };
+  const wire = await knock(site as never, { path: '/', headers: { Origin: 'https://evil.example' } });
+  expect((await wire.response()).status).toBe(418);
+  await vi.waitFor(() => expect(told.length).toBe(2), { interval: 2 });
+  expect(told[1]).toMatchObject(['drawbridge:upgrade:refused', { status: 418, code: 'ORIGIN_REFUSED' }]);
 });
