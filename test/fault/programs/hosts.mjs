@@ -22,7 +22,8 @@ export const hosts = {
     return { server, upgrader, stop: () => closeBoth(upgrader, server, deadline) };
   },
   async fastify(routes, options, deadline) {
-    const fastify = createFastify({ pluginTimeout: deadline });
+    // Of the time that Fastify grants, the plugin leaves a second to it.
+    const fastify = createFastify({ pluginTimeout: deadline + 1_000 });
     await fastify.register(fastifyWebsocket, options);
     for (const [path, own, handler] of routes) fastify.get(path, { websocket: own }, handler);
     await fastify.ready();
