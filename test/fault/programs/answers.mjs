@@ -35,6 +35,10 @@ async function collectGarbage() {
 export function serveAndAnswer(server, answers = {}) {
   const known = { ...common, ...answers };
   process.on('message', async (question) => process.send(await known[question]()));
-  process.once('disconnect', () => clearInterval(sampling));
+  process.once('disconnect', () => {
+    clearInterval(sampling);
+    // Some end by themselves then; none outlives a test that was killed.
+    setTimeout(() => process.exit(1), 10_000).unref();
+  });
   server.listen({ port: 0, host: '127.0.0.1', backlog: 2048 }, () => process.send({ port: server.address().port }));
 }
