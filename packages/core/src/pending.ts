@@ -202,6 +202,18 @@ export class PendingUpgrade {
     if (!this.answering) this.abandon(reason, answer);
   }
 
+  /**
+   * The application is sending its answer when the time is up: it may take as long as it needs, but a client that has taken
+   * nothing of it for ten seconds does not hold its place any longer.
+   * @internal
+   */
+  expectProgress(before?: number): void {
+    const { socket } = this as { socket: Duplex & { bytesWritten?: number } };
+    const taken = (socket.bytesWritten ?? 0) - socket.writableLength;
+    if (taken === before) socket.destroy();
+    else this.#timer = setTimeout(() => this.expectProgress(taken), TAKE);
+  }
+
   #mustBePending(): void {
     if (!this.decided) return;
     const how = this.answering ? 'answered by the application' : this.#state;
@@ -335,6 +347,7 @@ function onReadable(this: Duplex): void {
 }
 
 function onTimeout(upgrade: PendingUpgrade): void {
+  if (upgrade.answering) return upgrade.expectProgress();
   const reason = 'The handshake was not decided in time.';
   upgrade.abandonUnlessAnswering(
     new DrawbridgeError('HANDSHAKE_TIMEOUT', `${reason} Answer sooner, or raise handshakeTimeout.`),
