@@ -87,10 +87,15 @@ export class Attachment {
     this.#yieldTurn(socket, receive);
   }
 
-  /** What the application declared to be others' may take them any time. */
+  /** What the application declared to be others' they may take any time, as long as the client is there. */
   #leaveForGood(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (this.alone) return this.#gate.decline(request, socket, head, notFound());
     socket.on('error', ignore);
+    const onEnd = (): void => void (before.isLast() && socket.destroy());
+    socket.on('end', onEnd);
+    const before = new Footprint(socket);
+    // Only starts the reading, or the end would not be seen: what comes stays with the socket for whoever takes it.
+    socket.read(0);
   }
 
   /** Whether a framework has a route can only be told by running it, so the others, who know at once, go first. */
