@@ -9,6 +9,8 @@ let taken = 0;
 async function takeOneEvery(milliseconds, socket) {
   for await (const _ of socket) {
     taken++;
+    // What is held is to be measured, and not what the engine has not swept up yet, which differs from one to the next.
+    if (taken % 50 === 0) globalThis.gc();
     await delay(milliseconds);
   }
 }
