@@ -208,9 +208,8 @@ export class PendingUpgrade {
    * @internal
    */
   expectProgress(before?: number): void {
-    const { socket } = this as { socket: Duplex & { bytesWritten?: number } };
-    const taken = (socket.bytesWritten ?? 0) - socket.writableLength;
-    if (taken === before) socket.destroy();
+    const taken = takenFrom(this.socket);
+    if (taken === before) this.socket.destroy();
     else this.#timer = setTimeout(() => this.expectProgress(taken), TAKE);
   }
 
@@ -382,6 +381,15 @@ function linger(socket: Duplex): void {
     timer = setTimeout(() => socket.destroy(), LINGER);
   });
   socket.once('close', () => clearTimeout(timer));
+}
+
+type Handle = { bytesWritten: number; writeQueueSize: number; _parent?: Handle };
+
+/** How many bytes the system has taken: as Node's own timeout, by the handle's queue, for one long write is one to the stream. */
+function takenFrom(socket: Duplex & { bytesWritten?: number; _handle?: Handle | null }): number {
+  const handle = socket._handle?._parent ?? socket._handle;
+  if (handle?.writeQueueSize === undefined) return (socket.bytesWritten ?? 0) - socket.writableLength;
+  return handle.bytesWritten - handle.writeQueueSize;
 }
 
 /** The listener without which a socket's 'error' would end the process. */
