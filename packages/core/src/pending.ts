@@ -6,15 +6,13 @@ import type { Connection } from './connection.js';
 import { upgradeRefused } from './diagnostics.js';
 import { DrawbridgeError } from './errors.js';
 import { responseLines, UpgradeHeaders } from './headers.js';
+import { demandProgress } from './progress.js';
 import { Refusal } from './refusal.js';
 import type { Site } from './site.js';
 import { UpgradeResponse } from './upgrade-response.js';
 import type { Upgrader } from './upgrader.js';
 
-/** How long a refused client has to take the answer, in milliseconds, before its socket is destroyed. */
-const TAKE = 10_000;
-
-/** How long it has to close when the answer has left, in milliseconds. */
+/** How long a refused client has to close when the answer has left, in milliseconds, before its socket is destroyed. */
 const LINGER = 1_000;
 
 /** Registered, so that two copies of this package in one process know each other's requests. */
@@ -110,14 +108,10 @@ export class PendingUpgrade {
     return this.#headers;
   }
 
-  /** Where the request was addressed and by whom; an adapter sets it to what its framework says. */
+  /** Where the request was addressed and by whom. */
   get site(): Site {
     this.#site ??= this.upgrader.siteOf(this.request);
     return this.#site;
-  }
-
-  set site(site: Site) {
-    this.#site = site;
   }
 
   /**
@@ -203,14 +197,12 @@ export class PendingUpgrade {
   }
 
   /**
-   * The application is sending its answer when the time is up: it may take as long as it needs, but a client that has taken
-   * nothing of it for ten seconds does not hold its place any longer.
+   * The application is sending its answer when the time is up: it may take as long as it needs, but a client that takes
+   * nothing of it does not hold its place any longer.
    * @internal
    */
-  expectProgress(before?: number): void {
-    const taken = takenFrom(this.socket);
-    if (taken === before) this.socket.destroy();
-    else this.#timer = setTimeout(() => this.expectProgress(taken), TAKE);
+  expectProgress(): void {
+    this.#timer = demandProgress(this.socket);
   }
 
   #mustBePending(): void {
@@ -248,49 +240,40 @@ export class PendingUpgrade {
     return acceptor.accept(this.request, this.socket, this.#head, subprotocol, lines);
   }
 
-  #acceptBeside(
-    carried: UpgradeResponse,
-    acceptor: Acceptor,
-    subprotocol: string | undefined,
-  ): MaybePromise<Connection<unknown> | undefined> {
-    if (this.finishResponse || !carried.isUnwatched) return this.#acceptWithResponse(acceptor, subprotocol, carried);
-    carried.response.statusCode = 101;
-    carried.withdraw();
-    return this.#handOver(acceptor, subprotocol, responseLines(carried.response));
-  }
-
   /**
    * Finishes the framework's response as a 101, so that everything which waits for its head or its end (sessions that
    * are saved, cookies, logs) does its work once; the bytes go nowhere, its headers go onto the 101 that `ws` writes. Where
    * that work fails, and the framework answers something else, that is sent, and is the refusal.
    */
-  async #acceptWithResponse(
+  #acceptBeside(
+    carried: UpgradeResponse,
     acceptor: Acceptor,
     subprotocol: string | undefined,
-    carried: UpgradeResponse,
-  ): Promise<Connection<unknown> | undefined> {
-    const { response } = carried;
+  ): MaybePromise<Connection<unknown> | undefined> {
+    if (!this.finishResponse && carried.isUnwatched) {
+      carried.response.statusCode = 101;
+      return this.#handOverBeside(carried, acceptor, subprotocol);
+    }
     this.#state = 'accepting';
-    carried.keepBack101(this.socket);
-    response.statusCode = 101;
     try {
-      await this.#finish(response);
+      const finished = carried.finish(this.finishResponse ?? (() => carried.response.end()));
+      const proceed = () => this.#handOverBeside(carried, acceptor, subprotocol);
+      return finished ? finished.then(proceed) : proceed();
     } catch (error) {
       if (this.#state === 'accepting') this.#giveUp(new Refusal(500));
       throw error;
     }
-    if (this.#state !== 'accepting') return undefined;
-    if (carried.answers) return this.#endRefused(response);
-    carried.withdraw();
-    return this.#handOver(acceptor, subprotocol, responseLines(response));
   }
 
-  #finish(response: ServerResponse): Promise<void> {
-    return new Promise((resolve) => {
-      response.once('finish', resolve);
-      if (this.finishResponse) this.finishResponse();
-      else response.end();
-    });
+  #handOverBeside(
+    carried: UpgradeResponse,
+    acceptor: Acceptor,
+    subprotocol: string | undefined,
+  ): Connection<unknown> | undefined {
+    if (this.settled) return undefined;
+    if (carried.answers) return this.#endRefused(carried.response);
+    carried.withdraw();
+    return this.#handOver(acceptor, subprotocol, responseLines(carried.response));
   }
 
   /** Answers past a response that can no longer be sent. */
@@ -302,10 +285,16 @@ export class PendingUpgrade {
 
   #createResponse(): UpgradeResponse {
     const carried = new UpgradeResponse(this.request, this.socket);
-    carried.response.once('finish', () => {
-      if (this.#state === 'pending') this.#endRefused(carried.response);
-    });
+    carried.response.on('finish', onFinish);
     return carried;
+  }
+
+  /**
+   * The application's own response has been sent.
+   * @internal
+   */
+  answered(response: ServerResponse): void {
+    if (this.#state === 'pending') this.#endRefused(response);
   }
 
   #endRefused(response: ServerResponse): undefined {
@@ -325,7 +314,7 @@ export function notFound(): Refusal {
   return new Refusal(404, { code: 'NO_ROUTE', body: 'There is no WebSocket here.' });
 }
 
-// The listeners of every guarded socket: shared, for a server has many of them at a time.
+// The listeners of every guarded socket and every response: shared, for a server has many of them at a time.
 
 function onError(this: Marked<Duplex>, cause: Error): void {
   this[kPending]?.abandon(gone(cause));
@@ -333,6 +322,10 @@ function onError(this: Marked<Duplex>, cause: Error): void {
 
 function onClose(this: Marked<Duplex>): void {
   this[kPending]?.abandon(gone());
+}
+
+function onFinish(this: ServerResponse): void {
+  PendingUpgrade.of(this.req)?.answered(this);
 }
 
 /** Half-closed: no WebSocket can come of it, but an answer that is on its way may still be read. */
@@ -375,21 +368,12 @@ function endQuietly(socket: Duplex): void {
 function linger(socket: Duplex): void {
   socket.on('error', ignore);
   socket.resume();
-  let timer = setTimeout(() => socket.destroy(), TAKE);
+  let timer = demandProgress(socket);
   socket.once('finish', () => {
     clearTimeout(timer);
     timer = setTimeout(() => socket.destroy(), LINGER);
   });
   socket.once('close', () => clearTimeout(timer));
-}
-
-type Handle = { bytesWritten: number; writeQueueSize: number; _parent?: Handle };
-
-/** How many bytes the system has taken: as Node's own timeout, by the handle's queue, for one long write is one to the stream. */
-function takenFrom(socket: Duplex & { bytesWritten?: number; _handle?: Handle | null }): number {
-  const handle = socket._handle?._parent ?? socket._handle;
-  if (handle?.writeQueueSize === undefined) return (socket.bytesWritten ?? 0) - socket.writableLength;
-  return handle.bytesWritten - handle.writeQueueSize;
 }
 
 /** The listener without which a socket's 'error' would end the process. */

@@ -26,15 +26,7 @@ export type SiteOf = (request: IncomingMessage) => Site;
 export function compileSite(trustProxy: TrustProxy): SiteOf {
   if (trustProxy === false) return (request) => new DirectSite(request);
   const trust = compileTrust(trustProxy);
-  return (request) => {
-    const direct = new DirectSite(request);
-    if (!trust(direct.address, 0, request)) return direct;
-    return {
-      host: first(request.headers['x-forwarded-host']) ?? direct.host,
-      scheme: forwardedScheme(request) ?? direct.scheme,
-      address: proxyAddr(request, (address, hop) => trust(address, hop, request)),
-    };
-  };
+  return (request) => new ForwardedSite(request, trust);
 }
 
 function compileTrust(trustProxy: Exclude<TrustProxy, false>): Trust {
@@ -55,27 +47,55 @@ function compileTrust(trustProxy: Exclude<TrustProxy, false>): Trust {
 
 /** What the socket itself tells, and only when it is asked: an address costs a system call. */
 class DirectSite implements Site {
-  readonly #request: IncomingMessage;
+  protected readonly request: IncomingMessage;
 
   constructor(request: IncomingMessage) {
-    this.#request = request;
+    this.request = request;
   }
 
   get host(): string {
-    return this.#request.headers.host ?? '';
+    return this.request.headers.host ?? '';
   }
 
-  get scheme(): 'https' | undefined {
-    return 'encrypted' in this.#request.socket ? 'https' : undefined;
+  get scheme(): Site['scheme'] {
+    return 'encrypted' in this.request.socket ? 'https' : undefined;
   }
 
   get address(): string {
-    return this.#request.socket.remoteAddress ?? '';
+    return this.request.socket.remoteAddress ?? '';
   }
 }
 
-function forwardedScheme(request: IncomingMessage): Site['scheme'] {
-  const scheme = first(request.headers['x-forwarded-proto'])?.toLowerCase();
+/** What the nearest hop says, if it is trusted; who that is, is asked only where it says something. */
+class ForwardedSite extends DirectSite {
+  readonly #trust: Trust;
+
+  constructor(request: IncomingMessage, trust: Trust) {
+    super(request);
+    this.#trust = trust;
+  }
+
+  override get host(): string {
+    return this.#forwarded('x-forwarded-host') ?? super.host;
+  }
+
+  override get scheme(): Site['scheme'] {
+    return schemeOf(this.#forwarded('x-forwarded-proto')) ?? super.scheme;
+  }
+
+  override get address(): string {
+    if (!this.#trust(super.address, 0, this.request)) return super.address;
+    return proxyAddr(this.request, (address, hop) => this.#trust(address, hop, this.request));
+  }
+
+  #forwarded(header: string): string | undefined {
+    const value = first(this.request.headers[header]);
+    return value !== undefined && this.#trust(super.address, 0, this.request) ? value : undefined;
+  }
+}
+
+function schemeOf(forwarded: string | undefined): Site['scheme'] {
+  const scheme = forwarded?.toLowerCase();
   if (scheme === 'https' || scheme === 'wss') return 'https';
   return scheme === 'http' || scheme === 'ws' ? 'http' : undefined;
 }

@@ -1,5 +1,9 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Duplex, Writable } from 'node:stream';
+import { drained } from './response-drain.js';
+
+/** Node notes here which response is being written on a socket. */
+type Carrier = Writable & { _httpMessage?: ServerResponse | null };
 
 /**
  * A real response on the socket of an upgrade, for a framework to work with. Node's server has let go of that socket, so
@@ -7,7 +11,7 @@ import { type Duplex, Writable } from 'node:stream';
  */
 export class UpgradeResponse {
   readonly response: ServerResponse;
-  #carrier: Writable;
+  #carrier: Carrier;
   #sieve: Sieve | undefined;
 
   constructor(request: IncomingMessage, socket: Duplex) {
@@ -23,23 +27,43 @@ export class UpgradeResponse {
     return this.#sieve ? this.#sieve.keepsBack === false : this.response.statusCode !== 101;
   }
 
-  /** Whether nobody waits for its head or its end; then there is nothing to be finished. One listener for it is our own. */
+  /** Whether nobody waits for its head or its end; then there is nothing to be finished. */
   get isUnwatched(): boolean {
     const { response } = this;
     return (
       !this.#hasOwnMethods &&
-      response.listenerCount('finish') === 1 &&
+      !this.#isAwaited &&
       response.listenerCount('prefinish') === 0 &&
       response.listenerCount('close') === 0
     );
   }
 
-  /** From now on a 101 is kept back, which is only made for its headers; any other response still gets through. */
-  keepBack101(socket: Duplex): void {
-    if (!this.#hasOwnMethods) return keepBack101(this.response);
+  /**
+   * Has it ended as a 101, which is kept back: it is only made for its headers. Any other response still gets through.
+   * Gives a promise where there is something to wait for.
+   */
+  finish(end: () => void): Promise<void> | undefined {
+    const { response } = this;
+    this.#keepBack101();
+    response.statusCode = 101;
+    end();
+    if (response.writableEnded && !this.answers && !this.#isAwaited) return undefined;
+    return new Promise((resolve) => response.once('finish', resolve));
+  }
+
+  /** Takes the response off its socket, whether it was sent or not, and tells whoever waits for its 'close'. */
+  withdraw(): void {
+    const { response } = this;
     this.#release();
-    this.#sieve = new Sieve(socket);
-    this.#carrier = this.#carryOn(this.#sieve);
+    if (response.closed) return;
+    if (response.listenerCount('close') > 0) response.assignSocket(new Writable().destroy() as never);
+    // As by `destroy()`, which would wait for a socket to destroy.
+    else response.destroyed = true;
+  }
+
+  /** Whether somebody listens for its end, beside the one whose response it is. */
+  get #isAwaited(): boolean {
+    return this.response.listenerCount('finish') > 1 || this.#sieve !== undefined;
   }
 
   /** Middleware that waits for a head or an end puts its own method in the place of Node's. */
@@ -49,61 +73,76 @@ export class UpgradeResponse {
     return response.end !== end || response.write !== write || response.writeHead !== writeHead;
   }
 
-  /** Takes the response off its socket, whether it was sent or not, and tells whoever waits for its 'close'. */
-  withdraw(): void {
+  #keepBack101(): void {
+    if (!this.#hasOwnMethods) {
+      this.response.writeHead = writeNoHead;
+      this.response.end = endWithoutSending as ServerResponse['end'];
+      return;
+    }
     this.#release();
-    if (this.response.closed) return;
-    if (this.response.listenerCount('close') > 0) this.response.assignSocket(new Writable().destroy() as never);
-    else this.response.destroy();
+    this.#sieve = new Sieve(this.#carrier);
+    this.#carrier = this.#carryOn(this.#sieve);
   }
 
-  #carryOn(carrier: Writable): Writable {
+  #carryOn(carrier: Carrier): Carrier {
     this.response.assignSocket(carrier as never);
-    return carrier.on('drain', this.#onDrain);
+    return carrier.on('drain', onDrain);
   }
 
   #release(): void {
-    this.#carrier.off('drain', this.#onDrain);
+    this.#carrier.off('drain', onDrain);
     if (this.response.socket === this.#carrier) this.response.detachSocket(this.#carrier as never);
   }
-
-  #onDrain = (): void => void this.response.emit('drain');
 }
 
-/** Where only the framework is at work, its head and its end need no stream to carry them: the headers are all that is wanted. */
-function keepBack101(response: ServerResponse): void {
-  const letThrough = (): void => {
-    delete (response as Partial<ServerResponse>).writeHead;
-    delete (response as Partial<ServerResponse>).end;
-  };
-  response.writeHead = (status: number, ...rest: unknown[]) => {
-    if (status !== 101) {
-      letThrough();
-      return (response.writeHead as (status: number, ...rest: unknown[]) => ServerResponse)(status, ...rest);
-    }
-    const headers = (rest.at(-1) ?? {}) as OutgoingHttpHeaders;
-    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
-    return response;
-  };
-  response.end = (...rest: unknown[]) => {
-    if (response.statusCode !== 101) {
-      letThrough();
-      return (response.end as (...rest: unknown[]) => ServerResponse)(...rest);
-    }
-    response.finished = true;
-    Object.defineProperty(response, 'headersSent', { value: true });
-    process.nextTick(() => response.emit('finish'));
-    return response;
-  };
+/** A listener that all share. */
+function onDrain(this: Carrier): void {
+  if (this._httpMessage) drained(this._httpMessage);
+}
+
+// Where only the framework is at work, its head and its end need no stream to carry them: the headers are all that is wanted.
+
+function writeNoHead(this: ServerResponse, status: number, ...rest: unknown[]): ServerResponse {
+  if (status !== 101) {
+    letThrough(this);
+    return (this.writeHead as (status: number, ...rest: unknown[]) => ServerResponse)(status, ...rest);
+  }
+  const headers = (rest.at(-1) ?? {}) as OutgoingHttpHeaders;
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) this.setHeader(name, value);
+  }
+  return this;
+}
+
+function endWithoutSending(this: ServerResponse & { _header?: string }, ...rest: unknown[]): ServerResponse {
+  if (this.statusCode !== 101) {
+    letThrough(this);
+    return (this.end as (...rest: unknown[]) => ServerResponse)(...rest);
+  }
+  this.finished = true;
+  // By it Node knows that a head is out: `headersSent`, and no header can be set any more.
+  this._header = 'HTTP/1.1 101 Switching Protocols\r\n\r\n';
+  process.nextTick(emitFinish, this);
+  return this;
+}
+
+function emitFinish(response: ServerResponse): void {
+  response.emit('finish');
+}
+
+function letThrough(response: Partial<ServerResponse>): void {
+  delete response.writeHead;
+  delete response.end;
 }
 
 /** Keeps back a 101 behind methods that are not Node's own. */
 class Sieve extends Writable {
-  readonly #socket: Duplex;
+  readonly #socket: Writable;
   /** Known from the first bytes on. */
   keepsBack: boolean | undefined;
 
-  constructor(socket: Duplex) {
+  constructor(socket: Writable) {
     super({ decodeStrings: false });
     this.#socket = socket;
   }

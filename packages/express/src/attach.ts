@@ -3,6 +3,7 @@ import { type Dispatch, type PendingUpgrade, Upgrader, type UpgraderOptions } fr
 import type { Application, Request } from 'express';
 import { noteAttachment } from './attachments.js';
 import { refusalOf } from './refusal-of.js';
+import { shapeForExpress } from './shape.js';
 
 /**
  * Sends the WebSocket upgrades of a server through an Express application, like any other request: what its middleware
@@ -39,7 +40,9 @@ export function upgraderOf<Data>(app: Application, options: UpgraderOptions<Data
 /** Lets the application decide: its router and middleware run with the upgrade's real response. */
 export function dispatchThrough(app: Application): Dispatch {
   return (upgrade) => {
-    app(upgrade.request as Request, upgrade.response as never, (error?: unknown) => conclude(upgrade, error));
+    const { request, response } = upgrade;
+    shapeForExpress(request, response);
+    app(request as Request, response as never, (error?: unknown) => conclude(upgrade, error));
   };
 }
 

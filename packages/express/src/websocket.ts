@@ -52,7 +52,6 @@ export function websocket<Params, Data>(
     if (PendingUpgrade.isOver(req)) return;
     const upgrade = PendingUpgrade.of(req);
     if (!upgrade) return next(isLostUpgrade(req) ? notAttached() : undefined);
-    upgrade.site = upgrade.upgrader.siteOf(req);
     routeOf(upgrade.upgrader)
       .admit(upgrade, req)
       .catch((refusal: unknown) => upgrade.decided || next(refusal));

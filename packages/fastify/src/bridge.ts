@@ -19,6 +19,13 @@ import { routeOptionsOf, verifierOf, type WebSocketServerOptions } from './ws-op
 /** Registered, so that two copies of this package understand each other. */
 export const kBridge = Symbol.for('drawbridge.fastify.bridge');
 
+/** On a request that asks for an upgrade: the reply that Fastify made for it, and on Node's request, Fastify's. */
+export const kReply = Symbol('drawbridge.fastify.reply');
+const kRequest = Symbol('drawbridge.fastify.request');
+
+type Arrived = FastifyRequest & { [kReply]: FastifyReply };
+type Raw = IncomingMessage & { [kRequest]?: FastifyRequest };
+
 export type SocketHandler = Handler<unknown, FastifyRequest>;
 
 /** A WebSocket route as it was declared. */
@@ -70,8 +77,6 @@ export class Bridge {
   readonly #onError: BridgeOptions['onError'];
   readonly #errorHandler: WebsocketErrorHandler | undefined;
   readonly #log: UpgradeLog;
-  /** What Fastify made of the requests that ask for an upgrade. */
-  readonly #arrivals = new WeakMap<object, { request: FastifyRequest; reply: FastifyReply }>();
 
   /** Throws `INVALID_OPTION`. */
   constructor(fastify: FastifyInstance, { onError, errorHandler, options: wsOptions = {}, ...options }: BridgeOptions) {
@@ -105,8 +110,8 @@ export class Bridge {
   /** An upgrade has come to where Fastify made a request of it. */
   receive(upgrade: PendingUpgrade, request: FastifyRequest, reply: FastifyReply): void {
     request.ws = true;
-    const arrival = { request, reply };
-    this.#arrivals.set(request, arrival).set(request.raw, arrival);
+    (request as Arrived)[kReply] = reply;
+    (request.raw as Raw)[kRequest] = request;
     this.#log.follow(upgrade, request, reply);
   }
 
@@ -117,17 +122,13 @@ export class Bridge {
     const bound: SocketHandler = (socket, request) => handler.call(server, socket, request);
     const run = this.#errorHandler ? this.#withErrorHandler(bound, this.#errorHandler.bind(server)) : bound;
     const open: SocketHandler = (socket, request) => {
-      this.#log.opened(socket, request, this.#replyTo(request));
+      this.#log.opened(socket, request, replyTo(request));
       schema?.guard(socket);
       this.websocketServer.welcome(socket, request.raw);
       return run(socket, request);
     };
     const { subprotocols = this.#defaults.subprotocols ?? speakNone(path) } = options;
     return this.upgrader.compile({ ...this.#withChecks(options, schema), subprotocols }, open, path);
-  }
-
-  #replyTo(request: FastifyRequest): FastifyReply {
-    return this.#arrivals.get(request)?.reply as FastifyReply;
   }
 
   /** What has to be settled before `beforeUpgrade`, whichever of the two places that comes from. */
@@ -147,7 +148,7 @@ export class Bridge {
 
   #withErrorHandler(run: SocketHandler, errorHandler: OmitThisParameter<WebsocketErrorHandler>): SocketHandler {
     return (socket, request) => {
-      const reply = this.#replyTo(request);
+      const reply = replyTo(request);
       const fail = (error: Error): void => errorHandler(error, socket, request, reply);
       socket.on('error', fail);
       try {
@@ -163,10 +164,14 @@ export class Bridge {
     error: unknown,
     { request: known, socket }: { request?: IncomingMessage | undefined; socket?: Connection<unknown> | undefined },
   ): unknown {
-    const request = known && this.#arrivals.get(known)?.request;
+    const request = (known as Raw | undefined)?.[kRequest];
     if (this.#onError) return this.#onError(error, { request, socket });
     return (request ?? this.#fastify).log.error(error);
   }
+}
+
+function replyTo(request: FastifyRequest): FastifyReply {
+  return (request as Arrived)[kReply];
 }
 
 /** What a route says that has never been told of subprotocols: none, which is worth a word, for browsers give up on it. */

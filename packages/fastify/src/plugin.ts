@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import { DrawbridgeError, PendingUpgrade, Refusal } from '@drawbridge/core';
 import type { FastifyInstance, preCloseAsyncHookHandler, preCloseHookHandler } from 'fastify';
 import createPlugin from 'fastify-plugin';
-import { Bridge, type BridgeOptions, kBridge } from './bridge.js';
+import { Bridge, type BridgeOptions, kBridge, kReply } from './bridge.js';
 import { Declaration, isWatched, watch } from './declaration.js';
 import { injectWS } from './inject-ws.js';
 import { keepRefusalBodies } from './refusal-body.js';
@@ -37,9 +37,10 @@ async function drawbridge(fastify: FastifyInstance, { preClose, ...options }: We
     // Without done() nothing follows, and a reply that is hijacked waits for nothing.
     if (PendingUpgrade.isOver(request.raw)) return void reply.hijack();
     if (!upgrade) return done();
-    if (Declaration.of(request) || bridge.alone) {
+    const isOurs = Declaration.of(request) !== undefined;
+    if (isOurs || bridge.alone) {
       bridge.receive(upgrade, request, reply);
-      return done(Declaration.of(request) || request.is404 ? undefined : notSpoken());
+      return done(isOurs || request.is404 ? undefined : notSpoken());
     }
     reply.hijack();
     upgrade.pass();
@@ -69,6 +70,7 @@ function decorate(fastify: FastifyInstance, bridge: Bridge): void {
     injectWS(fastify, bridge.server, path, context, options),
   );
   fastify.decorateRequest('ws', false);
+  fastify.decorateRequest(kReply, null);
 }
 
 /** Less than what Fastify grants to a hook, in milliseconds, so that it is not Fastify that gives up. */

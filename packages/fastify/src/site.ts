@@ -10,21 +10,34 @@ import { internalOf } from './fastify-internals.js';
  */
 export function compileSite(fastify: FastifyInstance): ((request: IncomingMessage) => Site) | undefined {
   const requests = internalOf<{ prototype: FastifyRequest }>(fastify, 'fastify.Request');
-  return requests && ((raw) => siteOf(Object.create(requests.prototype, { raw: { value: raw } })));
+  return requests && ((raw) => new FastifySite(Object.create(requests.prototype, { raw: { value: raw } })));
 }
 
-function siteOf(request: FastifyRequest): Site {
-  return { host: request.host, scheme: schemeOf(request), address: request.ip };
-}
+/** Asks only for what it is asked: an address costs a system call. */
+class FastifySite implements Site {
+  readonly #request: FastifyRequest;
 
-/** Of a plain socket Fastify says `http`; what a TLS terminator in front of it speaks is known only if it was forwarded. */
-function schemeOf(request: FastifyRequest): Site['scheme'] {
-  const scheme = request.protocol.toLowerCase();
-  if (scheme === 'https' || scheme === 'wss') return 'https';
-  return cameByTrustedProxy(request) && request.headers['x-forwarded-proto'] !== undefined ? 'http' : undefined;
-}
+  constructor(request: FastifyRequest) {
+    this.#request = request;
+  }
 
-/** `ips` ends with the first address that is not trusted, and is there only with `trustProxy`. */
-function cameByTrustedProxy({ ips = [] }: FastifyRequest): boolean {
-  return ips.length > 1;
+  get host(): string {
+    return this.#request.host;
+  }
+
+  /** Of a plain socket Fastify says `http`; what a TLS terminator in front of it speaks is known only if it was forwarded. */
+  get scheme(): Site['scheme'] {
+    const scheme = this.#request.protocol.toLowerCase();
+    if (scheme === 'https' || scheme === 'wss') return 'https';
+    return this.#request.headers['x-forwarded-proto'] !== undefined && this.#cameByTrustedProxy ? 'http' : undefined;
+  }
+
+  get address(): string {
+    return this.#request.ip;
+  }
+
+  /** `ips` ends with the first address that is not trusted, and is there only with `trustProxy`. */
+  get #cameByTrustedProxy(): boolean {
+    return (this.#request.ips ?? []).length > 1;
+  }
 }

@@ -8,7 +8,7 @@ import { internalOf } from './fastify-internals.js';
  * in milliseconds. Where Fastify logs no requests, there is none.
  */
 export class UpgradeLog {
-  readonly #isDisabled: (request: FastifyRequest) => boolean;
+  readonly #isSilent: (request: FastifyRequest) => boolean;
   readonly #upgraded = new WeakSet<FastifyRequest>();
 
   constructor(fastify: FastifyInstance) {
@@ -17,12 +17,13 @@ export class UpgradeLog {
       'fastify.logController',
     );
     const disabled = fastify.initialConfig.disableRequestLogging === true;
-    this.#isDisabled = controller ? (request) => controller.isLogDisabled(request) : () => disabled;
+    this.#isSilent = (request) =>
+      saysNothing(request.log) || (controller ? controller.isLogDisabled(request) : disabled);
   }
 
   /** An upgrade has come that is going to be decided here. */
   follow(upgrade: PendingUpgrade, request: FastifyRequest, reply: FastifyReply): void {
-    if (this.#isDisabled(request)) return;
+    if (this.#isSilent(request)) return;
     reply.raw.once('close', () => {
       if (!this.#upgraded.has(request)) noteRefusal(upgrade, request, reply);
     });
@@ -30,13 +31,18 @@ export class UpgradeLog {
 
   /** It was accepted. */
   opened(socket: Connection<unknown>, request: FastifyRequest, reply: FastifyReply): void {
-    if (this.#isDisabled(request)) return;
+    if (this.#isSilent(request)) return;
     this.#upgraded.add(request);
     const { log } = request;
     const route = socket.path;
     log.info({ route, code: 101, duration: reply.elapsedTime }, 'upgraded');
     socket.once('close', (code) => log.info({ route, code, duration: socket.duration }, 'closed'));
   }
+}
+
+/** The methods of a logger for which its level is too high are one and the same, and so are all of Fastify's for want of one. */
+function saysNothing(log: FastifyRequest['log']): boolean {
+  return log.info === log.trace;
 }
 
 function noteRefusal(upgrade: PendingUpgrade, { log, routeOptions }: FastifyRequest, reply: FastifyReply): void {
