@@ -2,6 +2,7 @@ import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { listsToken } from './handshake.js';
+import { ignore } from './pending.js';
 
 /**
  * Serves a request that asks for another protocol than WebSocket (h2c from curl or Java's HttpClient) as the ordinary HTTP
@@ -42,9 +43,17 @@ function emitRequest(server: Server, request: IncomingMessage, response: ServerR
   server.emit('request', request, response);
 }
 
-/** The request knows the server's own socket; what came with the event may be Node's wrapping of it. */
+/**
+ * To its other listeners the connection is none that has just come, so Node's own alone is called. The request knows the
+ * server's own socket; what came with the event may be Node's wrapping of it.
+ */
 function takeUpAnew(server: Server, request: IncomingMessage, socket: Duplex): void {
-  server.emit('encrypted' in request.socket ? 'secureConnection' : 'connection', socket);
+  // From here on the server guards it.
+  socket.off('error', ignore);
+  const event = 'encrypted' in request.socket ? 'secureConnection' : 'connection';
+  const listener = server.listeners(event).find(({ name }) => name === 'connectionListener');
+  if (listener) listener.call(server, socket);
+  else server.emit(event, socket);
 }
 
 function headWithoutUpgrade(request: IncomingMessage): Buffer {
