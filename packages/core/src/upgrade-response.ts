@@ -16,8 +16,7 @@ export class UpgradeResponse {
 
   constructor(request: IncomingMessage, socket: Duplex) {
     this.response = new ServerResponse(request);
-    // Set, not implied: a response that has a header of its own lets those be read which `writeHead` is given.
-    this.response.setHeader('Connection', 'close');
+    this.response.shouldKeepAlive = false;
     this.#carrier = this.#carryOn(socket);
   }
 
@@ -79,6 +78,8 @@ export class UpgradeResponse {
       this.response.end = endWithoutSending as ServerResponse['end'];
       return;
     }
+    // A response that has a header of its own lets those be read which `writeHead` is given.
+    this.response.setHeader('Connection', 'close');
     this.#release();
     this.#sieve = new Sieve(this.#carrier);
     this.#carrier = this.#carryOn(this.#sieve);
