@@ -12,6 +12,7 @@ import { PreparedMessage } from './prepared-message.js';
 import { type Transport, VitalSigns } from './vital-signs.js';
 import {
   endOnce,
+  flushAfterPackets,
   gateInflation,
   isMidMessage,
   sendThrough,
@@ -372,7 +373,10 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     endOnce(this, transport);
     unmaskInWords(this);
     const outbox = new Outbox(transport, sharedEncoding(this), this);
-    if (sendThrough(this, outbox)) this.#outbox = outbox;
+    if (sendThrough(this, outbox)) {
+      this.#outbox = outbox;
+      flushAfterPackets(this);
+    }
     if (this.extensions === '') return;
     gateInflation(this, (proceed) => this.#whenRoom(proceed));
     transport.once('close', () => this.#openGate());

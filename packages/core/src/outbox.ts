@@ -41,13 +41,22 @@ class Batch {
 /** What a socket has been sent of a batch. */
 interface Share {
   readonly batch: Batch;
-  bytes: number;
+  readonly bytes: number;
 }
 
-const nothing: (Buffer | Share)[] = [];
+/** A string is one of bytes, as `latin1` has it. */
+type Item = Part | Share;
+
+const nothing: Item[] = [];
+
+/** As much as this is handed over as a string of bytes, which Node writes without a Buffer being made for it. */
+const STRING_UP_TO = 16 * 1024;
 
 /** The outboxes that have something to send in this tick. */
 let waiting: Outbox[] = [];
+
+/** While a packet is taken in, what is sent leaves when that is done: the tick's end need not be waited for. */
+let isReceiving = false;
 
 /** Small frames are put together here, until another connection sends or the tick ends. */
 const desk = Buffer.allocUnsafeSlow(FLUSH_AT);
@@ -126,22 +135,21 @@ export class Outbox {
     if (!batch) return;
     this.#batch = undefined;
     batch.open--;
-    (this.#items[this.#items.length - 1] as Share).bytes = batch.bytes;
+    this.#put({ batch, bytes: batch.bytes });
     this.#closedBytes += batch.bytes;
   }
 
   flush(): void {
-    this.endShare();
-    if (deskOwner === this) this.#clearDesk();
+    const last = this.#takeLast();
+    if (last === undefined) return;
     const items = this.#items;
-    if (items.length === 0) return;
-    const done = joinCallbacks(this.#callbacks, this.#owner);
+    const done = this.#callbacks && joinCallbacks(this.#callbacks, this.#owner);
     this.#items = nothing;
     this.#callbacks = undefined;
     this.#closedBytes = 0;
-    if (this.#socket.writable) write(this.#socket, items, done);
-    else
-      done?.(new DrawbridgeError('CLIENT_GONE', 'The client went away before this was sent; look at the close code.'));
+    if (!this.#socket.writable) return done?.(clientGone());
+    if (items.length > 0) corkAndWrite(this.#socket, items, last, done);
+    else write(this.#socket, last, done);
   }
 
   /** @internal */
@@ -152,18 +160,27 @@ export class Outbox {
 
   #beginShare(batch: Batch): void {
     this.endShare();
-    if (deskOwner === this) this.#clearDesk();
+    if (deskOwner === this) this.#put(clearDesk());
     this.#schedule();
     this.#batch = batch;
-    this.#put({ batch, bytes: 0 });
     batch.open++;
+  }
+
+  /** What was put in last, which no list has to be made for if it is all. */
+  #takeLast(): Item | undefined {
+    if (deskOwner === this) return clearDesk();
+    const batch = this.#batch;
+    if (!batch) return this.#items === nothing ? undefined : this.#items.pop();
+    this.#batch = undefined;
+    batch.open--;
+    return batch.upTo(batch.bytes);
   }
 
   #copy(part: Part): void {
     // A character takes three bytes at the most (a pair of surrogates four).
     const most = typeof part === 'string' ? part.length * 3 : part.length;
     if (deskOwner !== this || deskLength + most > desk.length) {
-      if (deskOwner) deskOwner.#clearDesk();
+      if (deskOwner) deskOwner.#put(clearDesk());
       deskOwner = this;
     }
     const length = typeof part === 'string' ? desk.write(part, deskLength) : part.length;
@@ -173,20 +190,12 @@ export class Outbox {
   }
 
   #keep(part: Buffer): void {
-    if (deskOwner === this) this.#clearDesk();
+    if (deskOwner === this) this.#put(clearDesk());
     this.#put(part);
     this.#closedBytes += part.length;
   }
 
-  #clearDesk(): void {
-    const own = Buffer.allocUnsafe(deskLength);
-    desk.copy(own, 0, 0, deskLength);
-    this.#put(own);
-    deskLength = 0;
-    deskOwner = undefined;
-  }
-
-  #put(item: Buffer | Share): void {
+  #put(item: Item): void {
     if (this.#items === nothing) this.#items = [item];
     else this.#items.push(item);
   }
@@ -194,7 +203,7 @@ export class Outbox {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    if (waiting.length === 0) process.nextTick(flushAll);
+    if (waiting.length === 0 && !isReceiving) process.nextTick(flushAll);
     waiting.push(this);
   }
 }
@@ -202,26 +211,57 @@ export class Outbox {
 // A program that sends and exits in one tick has sent.
 process.on('exit', flushAll);
 
+/** Calls what takes in a packet, and then hands on what was sent meanwhile, to whomever. */
+export function flushAfter<This, Args extends unknown[]>(
+  takeIn: (this: This, ...args: Args) => void,
+  self: This,
+  ...args: Args
+): void {
+  if (isReceiving) return takeIn.apply(self, args);
+  isReceiving = true;
+  try {
+    takeIn.apply(self, args);
+  } finally {
+    isReceiving = false;
+    flushAll();
+  }
+}
+
 function flushAll(): void {
+  if (waiting.length === 1) return waiting.pop()?.tickEnded();
   const outboxes = waiting;
   waiting = [];
   for (const outbox of outboxes) outbox.tickEnded();
 }
 
-function write(socket: Duplex, items: readonly (Buffer | Share)[], done: Done): void {
-  const last = items.length - 1;
-  if (last > 0) socket.cork();
-  for (let i = 0; i <= last; i++) {
-    const item = items[i] as Buffer | Share;
-    const buffer = Buffer.isBuffer(item) ? item : item.batch.upTo(item.bytes);
-    socket.write(buffer, i === last ? done : undefined);
-  }
-  if (last > 0) socket.uncork();
+/** Takes what lies on the desk. */
+function clearDesk(): Part {
+  const taken =
+    deskLength > STRING_UP_TO ? Buffer.from(desk.subarray(0, deskLength)) : desk.toString('latin1', 0, deskLength);
+  deskLength = 0;
+  deskOwner = undefined;
+  return taken;
+}
+
+function corkAndWrite(socket: Duplex, items: readonly Item[], last: Item, done: Done): void {
+  socket.cork();
+  for (const item of items) write(socket, item);
+  write(socket, last, done);
+  socket.uncork();
+}
+
+function write(socket: Duplex, item: Item, done?: Done): void {
+  if (typeof item === 'string') socket.write(item, 'latin1', done);
+  else if (Buffer.isBuffer(item)) socket.write(item, done);
+  else socket.write(item.batch.upTo(item.bytes), done);
+}
+
+function clientGone(): DrawbridgeError {
+  return new DrawbridgeError('CLIENT_GONE', 'The client went away before this was sent; look at the close code.');
 }
 
 /** Each is called, whatever another one throws; that is a failure of the application at this connection. */
-function joinCallbacks(callbacks: Exclude<Done, undefined>[] | undefined, owner: Failing): Done {
-  if (!callbacks) return undefined;
+function joinCallbacks(callbacks: Exclude<Done, undefined>[], owner: Failing): Done {
   return (error) => {
     for (const callback of callbacks) {
       try {

@@ -3,7 +3,7 @@ import type { Duplex, Writable } from 'node:stream';
 import type { ZlibOptions } from 'node:zlib';
 import type { WebSocket } from 'ws';
 import * as ws from 'ws';
-import type { Outbox } from './outbox.js';
+import { flushAfter, type Outbox } from './outbox.js';
 
 /*
  * What Drawbridge knows of the inside of `ws`, all of it. Nothing here is public there, so each is looked for before it is
@@ -24,6 +24,8 @@ interface SenderInsides {
   sendFrame?: (this: SenderInsides, frame: readonly (Buffer | string)[], done?: (error?: Error | null) => void) => void;
   outbox?: Outbox;
 }
+
+type WriteDone = (error?: Error | null) => void;
 
 type ReceiverInsides = Writable & {
   _state?: number;
@@ -76,6 +78,16 @@ export function sendThrough(socket: WebSocket, outbox: Outbox): boolean {
   sender.outbox = outbox;
   sender.sendFrame = pushFrame;
   return true;
+}
+
+/** What is sent while `ws` takes in a packet leaves when it has taken it in. */
+export function flushAfterPackets(socket: WebSocket): void {
+  const receiver = (socket as unknown as Insides)._receiver;
+  if (receiver) receiver._write = takeInAndFlush;
+}
+
+function takeInAndFlush(this: ReceiverInsides, chunk: Buffer, encoding: BufferEncoding, done: WriteDone): void {
+  flushAfter((Object.getPrototypeOf(this) as Writable)._write, this, chunk, encoding, done);
 }
 
 function pushFrame(
