@@ -9,6 +9,7 @@ import {
   Upgrader,
 } from '@drawbridge/core';
 import type { Request, RequestHandler } from 'express';
+import { learnRouterSymbols } from './shape.js';
 
 /**
  * Middleware that accepts WebSocket upgrades, for wherever middleware may stand: `app.use`, `app.get`, a router at any
@@ -39,8 +40,11 @@ export function websocket<Params, Data>(
   const [options, handler] = given.length === 1 ? [{}, given[0]] : given;
   const routes = new WeakMap<Upgrader<never, never>, Route<Data, Request<Params>>>();
 
-  function routeOf(upgrader: Upgrader<never, never>): Route<Data, Request<Params>> {
-    const route = routes.get(upgrader) ?? upgrader.compile(options, handler);
+  function routeFor(upgrader: Upgrader<never, never>, req: Request<Params>): Route<Data, Request<Params>> {
+    const known = routes.get(upgrader);
+    if (known) return known;
+    learnRouterSymbols(req);
+    const route = upgrader.compile(options, handler);
     routes.set(upgrader, route);
     return route;
   }
@@ -52,7 +56,7 @@ export function websocket<Params, Data>(
     if (PendingUpgrade.isOver(req)) return;
     const upgrade = PendingUpgrade.of(req);
     if (!upgrade) return next(isLostUpgrade(req) ? notAttached() : undefined);
-    routeOf(upgrade.upgrader)
+    routeFor(upgrade.upgrader, req)
       .admit(upgrade, req)
       .catch((refusal: unknown) => upgrade.decided || next(refusal));
   };

@@ -83,7 +83,8 @@ export class Bridge {
     const defaults = { ...routeOptionsOf(wsOptions), ...options };
     this.server = (wsOptions.server as Server | undefined) ?? fastify.server;
     this.upgrader = new Upgrader({ ...defaults, onError: (error, context) => this.#report(error, context) });
-    if (options.trustProxy === undefined) this.upgrader.siteOf = compileSite(fastify) ?? this.upgrader.siteOf;
+    if (options.trustProxy === undefined)
+      this.upgrader.siteOf = compileSite(fastify, arrivedAs) ?? this.upgrader.siteOf;
     this.websocketServer = new UpgraderView(this.upgrader, wsOptions.clientTracking ?? true);
     this.#fastify = fastify;
     this.#log = new UpgradeLog(fastify);
@@ -164,10 +165,15 @@ export class Bridge {
     error: unknown,
     { request: known, socket }: { request?: IncomingMessage | undefined; socket?: Connection<unknown> | undefined },
   ): unknown {
-    const request = (known as Raw | undefined)?.[kRequest];
+    const request = known && arrivedAs(known);
     if (this.#onError) return this.#onError(error, { request, socket });
     return (request ?? this.#fastify).log.error(error);
   }
+}
+
+/** What Fastify made of a request that asks for an upgrade, as soon as it has. */
+function arrivedAs(raw: IncomingMessage): FastifyRequest | undefined {
+  return (raw as Raw)[kRequest];
 }
 
 function replyTo(request: FastifyRequest): FastifyReply {

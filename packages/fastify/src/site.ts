@@ -5,12 +5,16 @@ import { internalOf } from './fastify-internals.js';
 
 /**
  * Tells where a request was addressed and by whom by Fastify's own `trustProxy`, so that there is no second setting to forget.
- * It is asked before Fastify has made a request of it, so the request's class is taken from where the instance keeps it;
+ * Where it is asked before Fastify has made a request of it, the request's class is taken from where the instance keeps it;
  * `undefined` if it is not there.
  */
-export function compileSite(fastify: FastifyInstance): ((request: IncomingMessage) => Site) | undefined {
+export function compileSite(
+  fastify: FastifyInstance,
+  arrivedAs: (raw: IncomingMessage) => FastifyRequest | undefined,
+): ((raw: IncomingMessage) => Site) | undefined {
   const requests = internalOf<{ prototype: FastifyRequest }>(fastify, 'fastify.Request');
-  return requests && ((raw) => new FastifySite(Object.create(requests.prototype, { raw: { value: raw } })));
+  if (!requests) return undefined;
+  return (raw) => new FastifySite(arrivedAs(raw) ?? Object.create(requests.prototype, { raw: { value: raw } }));
 }
 
 /** Asks only for what it is asked: an address costs a system call. */
