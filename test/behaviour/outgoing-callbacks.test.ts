@@ -52,6 +52,20 @@ describe.each(hosts)('$name: the callbacks of what is sent', (host) => {
     expect(outcomes.all.length).toBe(names.length);
   });
 
+  test('are called where what left last was shared with others', async () => {
+    const { site, listeners } = await gather(host, ['contextless']);
+    const [one] = listeners;
+    const outcomes = new Outcomes();
+    one.server.send('small', outcomes.of('small'));
+    site.upgrader.broadcast([one.server], 'shared');
+    one.server.send('x'.repeat(1_000), outcomes.of('compressed in a later tick'));
+    expect(await one.part()).toEqual(['text small', 'text shared', shown('x'.repeat(1_000)), 'close 1000']);
+    expect(outcomes.all).toEqual([
+      ['small', 'sent'],
+      ['compressed in a later tick', 'sent'],
+    ]);
+  });
+
   test('are not called while a client that does not read leaves it waiting', async () => {
     const { listeners } = await gather(host, ['plain']);
     const [one] = listeners;

@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { text as textOf } from 'node:stream/consumers';
 import { PreparedMessage } from '@drawbridge/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { echo } from './echo.js';
+import { frame, opcodes } from './frames.js';
 import { hosts } from './hosts/index.js';
 import { latch } from './latch.js';
 import { countWrites, endOfTick, gather, pileUp, watchWrites } from './outgoing.js';
-import { knock } from './raw.js';
+import { knock, textFrame } from './raw.js';
 import { readStrictly, shown } from './strict-reader.js';
 
 const KiB = 1024;
@@ -39,6 +41,17 @@ describe.each(hosts)('$name: what is sent in one tick', (host) => {
     expect(writes()).toBe(2);
     await endOfTick();
     expect(writes()).toBe(3);
+  });
+
+  test('leaves in one write where it answers what came in one packet', async () => {
+    const { listeners } = await gather(host, ['plain']);
+    const [one] = listeners;
+    echo(one.server);
+    const writes = countWrites(one);
+    const texts = ['a', 'b', 'c'];
+    one.wire.send(...texts.map(textFrame), frame('d', { opcode: opcodes.ping }));
+    for (const text of [...texts, 'd']) expect(await one.wire.text()).toBe(text);
+    expect(writes()).toBe(1);
   });
 
   test('leaves at once where it comes to 64 KiB, and goes on in order', async () => {
