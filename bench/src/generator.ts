@@ -37,11 +37,9 @@ async function open({ path, count, dialect: spoken }: Line): Promise<Line> {
 }
 
 async function openOne(path: string): Promise<Client> {
-  const socket = connect({
-    port,
-    host: '127.0.0.1',
-    localAddress: `127.0.0.${1 + Math.floor(clients.length / PER_ADDRESS)}`,
-  });
+  const further = Math.floor(clients.length / PER_ADDRESS);
+  // To bind takes the system much longer than to connect, for then it looks for a port that is free whomever it leads to.
+  const socket = connect({ port, host: '127.0.0.1', ...(further > 0 && { localAddress: `127.0.0.${1 + further}` }) });
   socket.setNoDelay();
   socket.on('error', () => {});
   socket.write(handshake(path));

@@ -52,7 +52,7 @@ export const scenarios: Scenario[] = [
     less: true,
     not: ['core-loop'],
     async run(server, generator, dialect) {
-      const count = 4_000;
+      const count = 8_000;
       // What V8 sets aside for young objects grows with the first thousands of handshakes, whoever makes them, and stays.
       await generator.ask({ ask: 'handshakes', concurrency: 8, total: 8_000, dialect });
       await generator.ask({ ask: 'open', path: '/hub', count: 500, dialect });

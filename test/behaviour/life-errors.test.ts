@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { format } from 'node:util';
 import type { Connection, ErrorContext } from '@drawbridge/core';
@@ -76,7 +77,7 @@ describe.each(hosts)('$name: an application that fails', (host) => {
       routes: [
         {
           path: '/faulty',
-          handler: (socket) => {
+          handler: (socket, _request) => {
             sockets.push(socket);
             return places[place]?.(socket);
           },
@@ -131,6 +132,23 @@ describe.each(hosts)('$name: an application that fails', (host) => {
     for (const report of reports) expect(report).toBeInstanceOf(OwnFault);
     await vi.waitFor(() => expect(site.upgrader.connections.size).toBe(0), { interval: 2 });
     expect(faults).toEqual([]);
+  });
+
+  test('in a handler that takes no request, is told with it only while that is called', async () => {
+    const contexts: ErrorContext[] = [];
+    const site = await serve(host, {
+      options: { onError: (_error, context) => contexts.push(context) },
+      routes: [
+        { path: '/at-once', handler: (_socket) => fault() },
+        { path: '/later', handler: (socket) => void socket.on('message', fault) },
+      ],
+    });
+    const first = await dial(site, '/at-once');
+    await once(first, 'close');
+    const second = await dial(site, '/later');
+    second.send('x');
+    await once(second, 'close');
+    expect(contexts.map(({ request }) => request?.url)).toEqual(['/at-once', undefined]);
   });
 
   test('gets no further messages, however many were in the packet', async () => {

@@ -2,7 +2,12 @@ import dns, { type LookupOptions } from 'node:dns';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import websocket, { type Connection, Refusal, type WebsocketPluginOptions } from '@drawbridge/fastify';
+import websocket, {
+  type Connection,
+  Refusal,
+  type WebsocketHandler,
+  type WebsocketPluginOptions,
+} from '@drawbridge/fastify';
 import createFastify, {
   type FastifyInstance,
   type FastifyReply,
@@ -493,17 +498,25 @@ describe('fastify.close()', () => {
   });
 });
 
-test('what a handler throws goes to the log of its request, and closes with 1011', async () => {
+test.each<[string, WebsocketHandler]>([
+  ['a handler rejects with', () => Promise.reject(new Error('it broke'))],
+  [
+    'a listener throws later',
+    (socket) =>
+      void socket.on('message', () => {
+        throw new Error('it broke');
+      }),
+  ],
+])('what %s goes to the log of its request, and closes with 1011', async (_how, handler) => {
   const lines: string[] = [];
   const logger = { level: 'error', stream: { write: (line: string) => void lines.push(line) } };
   const fastify = await application({}, { logger });
-  fastify.get('/echo', { websocket: true }, async (_socket: Connection) => {
-    throw new Error('the handler broke');
-  });
+  fastify.get('/echo', { websocket: true }, handler);
   const socket = await dial(await serve(fastify), '/echo');
+  socket.send('x');
   expect((await once(socket, 'close'))[0]).toBe(1011);
   expect(lines.map((line) => JSON.parse(line))).toEqual([
-    expect.objectContaining({ reqId: 'req-1', err: expect.objectContaining({ message: 'the handler broke' }) }),
+    expect.objectContaining({ reqId: 'req-1', err: expect.objectContaining({ message: 'it broke' }) }),
   ]);
 });
 

@@ -65,7 +65,7 @@ export class Acceptor {
       connection = accepted as Connection<unknown>;
     });
     try {
-      connection?.begin(socket, request);
+      connection?.begin(socket);
     } catch (error) {
       // The 101 is out, and nobody else will ever hear of this connection.
       socket.destroy();

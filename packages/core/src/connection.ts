@@ -34,7 +34,7 @@ export interface Life {
   readonly slowConsumer: SlowConsumerPolicy;
   readonly heartbeat: HeartbeatTimes | undefined;
   readonly idleTimeout: number;
-  onError(error: unknown, connection: Connection<unknown>): void;
+  onError(error: unknown, connection: Connection<unknown>, request?: IncomingMessage): void;
   onClose(connection: Connection<unknown>, info: CloseInfo): void;
 }
 
@@ -80,7 +80,10 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   readonly #life: Life;
   #openedAt = now();
   #transport: Transport | undefined;
-  /** Weak: a request is larger than all else that an idle connection consists of, and most handlers are done with it soon. */
+  /**
+   * Weak: a request is larger than all else that an idle connection consists of, and most handlers are done with it soon. And
+   * only where it may be kept by somebody, for V8 takes what is young and weakly referred to for old, and leaves a gap there.
+   */
   #request: WeakRef<IncomingMessage> | undefined;
   #responseHeaders: IncomingHttpHeaders | undefined;
   #outbox: Outbox | undefined;
@@ -139,7 +142,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     return this.#life.path;
   }
 
-  /** The request it came by, for as long as somebody keeps it: the handler that was given it, or a closure of it. */
+  /** The request it came by, if its handler takes one, and for as long as somebody keeps it: the handler, or a closure of it. */
   get request(): IncomingMessage | undefined {
     return this.#request?.deref();
   }
@@ -357,17 +360,21 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
    * no failure, so what rejects for that reason is not reported.
    * @internal
    */
-  fail(error: unknown): void {
+  fail(error: unknown, request?: IncomingMessage): void {
     if (this.#failed || (this.readyState !== WebSocket.OPEN && saysClosed(error))) return;
     this.#failed = true;
-    this.#life.onError(error, this as Connection<unknown>);
+    this.#life.onError(error, this as Connection<unknown>, request);
     if (this.readyState === WebSocket.OPEN) this.close(1011);
   }
 
-  /** @internal The socket, once there is one, and the request it came by; or, dialled, the headers of the answer. */
-  begin(transport: Duplex, request: IncomingMessage | undefined, responseHeaders?: IncomingHttpHeaders): void {
+  /** @internal */
+  remember(request: IncomingMessage): void {
+    this.#request = new WeakRef(request);
+  }
+
+  /** @internal The socket, once there is one; dialled, with the headers of the answer. */
+  begin(transport: Duplex, responseHeaders?: IncomingHttpHeaders): void {
     this.#transport = transport;
-    if (request) this.#request = new WeakRef(request);
     this.#responseHeaders = responseHeaders;
     this.#openedAt = now();
     endOnce(this, transport);

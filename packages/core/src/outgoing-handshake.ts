@@ -83,7 +83,7 @@ export function sendHandshake(url: URL, options: OutgoingOptions, deadline: Dead
       deadline.lift();
       connection.removeAllListeners();
       const { socket, headers } = answer as IncomingMessage;
-      connection.begin(socket, undefined, headers);
+      connection.begin(socket, headers);
       resolve(connection);
     });
   });

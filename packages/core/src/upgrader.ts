@@ -227,7 +227,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     if (this.#admission.countsAddresses) this.#enter(socket, upgrade.site.address);
     if (upgradeAccepted.heard) upgradeAccepted.publish({ request: upgrade.request, socket });
     if (this.#farewell) connection.close(this.#farewell.code, this.#farewell.reason);
-    else this.#run(connection, request, handler);
+    else this.#run(connection, upgrade.request, request, handler);
   }
 
   /** @internal A refusal that a browser's page can see: accepted, and closed at once with a code that says why. */
@@ -272,7 +272,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   };
 
   readonly #owner: Owner = {
-    onError: (error, socket) => this.report(error, { request: socket.request, socket }),
+    onError: (error, socket, request = socket.request) => this.report(error, { request, socket }),
     onClose: (socket, info) => {
       this.#leave(socket);
       if (!this.#turnedAway.delete(socket)) {
@@ -329,9 +329,11 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
 
   #run<RouteData, RouteRequest extends object>(
     connection: Connection<RouteData>,
+    raw: IncomingMessage,
     request: RouteRequest,
     handler: Handler<RouteData, RouteRequest>,
   ): void {
+    if (handler.length > 1) connection.remember(raw);
     try {
       const running = handler(connection, request);
       if (typeof running?.then !== 'function') return;
@@ -344,7 +346,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
         },
       );
     } catch (error) {
-      connection.fail(error);
+      connection.fail(error, raw);
     }
   }
 

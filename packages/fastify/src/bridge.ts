@@ -12,7 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocketOptions } from './augmentation.js';
 import { MessageSchema } from './message-schema.js';
 import { compileSite } from './site.js';
-import { UpgradeLog } from './upgrade-log.js';
+import { loggerOf, UpgradeLog } from './upgrade-log.js';
 import { UpgraderView } from './upgrader-view.js';
 import { routeOptionsOf, verifierOf, type WebSocketServerOptions } from './ws-options.js';
 
@@ -128,6 +128,8 @@ export class Bridge {
       this.websocketServer.welcome(socket, request.raw);
       return run(socket, request);
     };
+    // As many parameters as the one that it stands for: by them the core knows whether the request is taken.
+    Object.defineProperty(open, 'length', { value: handler.length });
     const { subprotocols = this.#defaults.subprotocols ?? speakNone(path) } = options;
     return this.upgrader.compile({ ...this.#withChecks(options, schema), subprotocols }, open, path);
   }
@@ -167,7 +169,7 @@ export class Bridge {
   ): unknown {
     const request = known && arrivedAs(known);
     if (this.#onError) return this.#onError(error, { request, socket });
-    return (request ?? this.#fastify).log.error(error);
+    return (loggerOf(socket) ?? (request ?? this.#fastify).log).error(error);
   }
 }
 

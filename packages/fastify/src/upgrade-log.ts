@@ -1,6 +1,11 @@
 import type { Connection, PendingUpgrade } from '@drawbridge/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { WebSocket } from 'ws';
 import { internalOf } from './fastify-internals.js';
+
+const kLog = Symbol('drawbridge.fastify.log');
+
+type Logged = Connection<unknown> & { [kLog]?: FastifyRequest['log'] };
 
 /**
  * One line on the request's own logger, and so with its id, for each upgrade that is decided and each connection that ends:
@@ -30,14 +35,24 @@ export class UpgradeLog {
   }
 
   /** It was accepted. */
-  opened(socket: Connection<unknown>, request: FastifyRequest, reply: FastifyReply): void {
+  opened(socket: Logged, request: FastifyRequest, reply: FastifyReply): void {
+    const { log } = request;
+    if (log.error !== log.trace) socket[kLog] = log;
     if (this.#isSilent(request)) return;
     this.#upgraded.add(request);
-    const { log } = request;
-    const route = socket.path;
-    log.info({ route, code: 101, duration: reply.elapsedTime }, 'upgraded');
-    socket.once('close', (code) => log.info({ route, code, duration: socket.duration }, 'closed'));
+    log.info({ route: socket.path, code: 101, duration: reply.elapsedTime }, 'upgraded');
+    socket.on('close', noteClose);
   }
+}
+
+/** The logger of the request by which a connection came, which outlives the request; `undefined` where nothing is logged. */
+export function loggerOf(socket: Logged | undefined): FastifyRequest['log'] | undefined {
+  return socket?.[kLog];
+}
+
+function noteClose(this: WebSocket, code: number): void {
+  const { path: route, duration, [kLog]: log } = this as unknown as Logged;
+  log?.info({ route, code, duration }, 'closed');
 }
 
 /** The methods of a logger for which its level is too high are one and the same, and so are all of Fastify's for want of one. */
