@@ -8,6 +8,7 @@ import { answerLines, costs, type Line } from './line-protocol.js';
  */
 
 const port = Number(process.argv[2]);
+const pongFrame = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
 const closeFrame = Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
 /** Source addresses of the loopback: one has no more than 28,000 ports to connect from. */
 const PER_ADDRESS = 15_000;
@@ -51,6 +52,7 @@ async function openOne(path: string): Promise<Client> {
   const client: Client = { socket, received: 0, onBytes: undefined };
   socket.on('data', (chunk) => {
     if (chunk[0] === 0x88) socket.end(closeFrame);
+    if (chunk[0] === 0x89) socket.write(pongFrame);
     client.received += chunk.length;
     receivedByAll += chunk.length;
     client.onBytes?.();
@@ -109,8 +111,8 @@ async function echo({ inFlight, bytes, total }: Line): Promise<Line> {
   return { wall, busy: (used.user + used.system) / 1000 / wall };
 }
 
-async function handshakes({ total, concurrency, dialect: spoken }: Line): Promise<Line> {
-  const request = handshake((spoken as Dialect | undefined)?.path ?? '/echo');
+async function handshakes({ total, concurrency, path = '/echo', dialect: spoken }: Line): Promise<Line> {
+  const request = handshake((spoken as Dialect | undefined)?.path ?? (path as string));
   let left = total as number;
   const start = performance.now();
   const { user, system } = process.cpuUsage();

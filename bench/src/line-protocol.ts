@@ -31,6 +31,7 @@ export const costs = {
       (globalThis as { gc?: () => void }).gc?.();
       await new Promise((done) => setTimeout(done, 20));
     }
-    return { rss: process.memoryUsage.rss() };
+    const { rss, heapUsed, external } = process.memoryUsage();
+    return { rss, heap: heapUsed + external };
   },
 };
