@@ -75,14 +75,14 @@ export class Attachment {
     if (!hasAllHeaders(request, this.#server.maxHeadersCount)) {
       return this.#gate.decline(request, socket, head, tooManyHeaders());
     }
-    const receive = (): void => this.#gate.receive(request, socket, head, this);
     if (!asksForWebSocket(request)) {
       return this.leave(socket, () => serveAsOrdinaryRequest(this.#server, request, socket, head));
     }
     const isOurs = this.#gate.shouldHandle(request);
     if (isOurs instanceof Refusal) return this.#gate.decline(request, socket, head, isOurs);
     if (!isOurs) return this.#leaveForGood(request, socket, head);
-    if (this.alone || this.#gate.claims(request)) return receive();
+    if (this.alone || this.#gate.claims(request)) return this.#gate.receive(request, socket, head, this);
+    const receive = (): void => this.#gate.receive(request, socket, head, this);
     if (!this.dispatch) return this.leave(socket, receive);
     this.#yieldTurn(socket, receive);
   }
