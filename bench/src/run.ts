@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { anatomy } from './anatomy.js';
 import { chart } from './chart.js';
 import { type Contender, contenders } from './contenders.js';
 import { growth } from './growth.js';
@@ -18,8 +19,18 @@ const usage = `Measures Drawbridge beside its peers, interleaved, as ratios with
   --scenario    ${scenarios.map(({ name }) => name).join(', ')}
   --only        contenders whose name contains this, and ws by hand
   --growth      instead: how cost grows with connections, rooms and routes
+  --anatomy     instead: what one idle connection consists of
   --node        a Node from npm, such as 24, for the servers
   --svg         writes the chart there`;
+
+/** Whose connections are taken apart. */
+const wholeHeaps = [
+  'ws by hand',
+  'Drawbridge, http',
+  'Drawbridge, Express 5',
+  'Drawbridge, Fastify 5',
+  '@fastify/websocket',
+];
 
 const options = readOptions();
 const rounds = options.rounds;
@@ -28,6 +39,12 @@ const generatorCore = hasTaskset() ? 1 : undefined;
 const node = options.node ? nodeFromNpm(options.node) : process.execPath;
 if (options.growth) {
   process.stdout.write(await growth([node, '--expose-gc', program('servers/growth')], startGenerator, serverCore));
+  process.exit();
+}
+
+if (options.anatomy) {
+  const whole = contenders.filter(({ name }) => wholeHeaps.includes(name));
+  process.stdout.write(await anatomy(whole, startServer, startGenerator));
   process.exit();
 }
 
@@ -69,8 +86,7 @@ if (!goServer && options.long)
 if (options.svg) writeFileSync(options.svg, chart(rows));
 
 async function measure(contender: Contender, scenario: Scenario): Promise<number> {
-  const env = contender.bufferutil ? {} : { WS_NO_BUFFER_UTIL: '1' };
-  const server = new Peer(serverCommand(contender), { core: serverCore, env });
+  const server = startServer(contender);
   let generator: Peer | undefined;
   try {
     const { port } = await server.greeting();
@@ -85,6 +101,11 @@ async function measure(contender: Contender, scenario: Scenario): Promise<number
   } finally {
     await Promise.all([server.end(), generator?.end()]);
   }
+}
+
+function startServer(contender: Contender): Peer {
+  const env = contender.bufferutil ? {} : { WS_NO_BUFFER_UTIL: '1' };
+  return new Peer(serverCommand(contender), { core: serverCore, env });
 }
 
 function startGenerator(port: number): Peer {
@@ -107,6 +128,7 @@ function readOptions() {
         help: { type: 'boolean', default: false },
         long: { type: 'boolean', default: false },
         growth: { type: 'boolean', default: false },
+        anatomy: { type: 'boolean', default: false },
         scenario: { type: 'string', multiple: true, default: [] },
         only: { type: 'string', default: '' },
         rounds: { type: 'string' },

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { heapCensus } from './heap-census.js';
 import { answerLines, costs, type Line } from './line-protocol.js';
 
 /** A contender: a server that echoes on /echo and lets its connections on /hub be broadcast to. */
@@ -13,7 +14,11 @@ export interface Contender {
 export async function serve({ server, broadcast }: Contender): Promise<void> {
   server.listen(0, '127.0.0.1');
   await once(server as Server, 'listening');
-  answerLines({ ...costs, broadcast: (question) => (broadcast ? bursts(question, broadcast) : {}) });
+  answerLines({
+    ...costs,
+    census: heapCensus,
+    broadcast: (question) => (broadcast ? bursts(question, broadcast) : {}),
+  });
   process.stdout.write(`${JSON.stringify({ port: (server.address() as AddressInfo).port })}\n`);
 }
 
