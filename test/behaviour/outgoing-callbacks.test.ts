@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { PreparedMessage } from '@drawbridge/core';
 import { describe, expect, test, vi } from 'vitest';
 import { watchProcess } from './census.js';
@@ -152,6 +153,57 @@ describe.each(hosts)('$name: the callbacks of what is sent', (host) => {
     expect(reported).toEqual([fault]);
     expect(site.upgrader.connections.has(other.server)).toBe(true);
     expect(await other.part()).toEqual(['text 4', 'close 1000']);
+  });
+
+  test.each(encodings)('may throw, too, where the client goes before it has left (%s)', async (encoding) => {
+    const faults = watchProcess();
+    const reported: unknown[] = [];
+    const { site, listeners } = await gather(host, [encoding], { onError: (error) => reported.push(error) });
+    const [{ server, transport }] = listeners;
+    const outcomes = new Outcomes();
+    const fault = new Error('a fault of the application');
+    server.send('x'.repeat(100_000), () => {
+      throw fault;
+    });
+    server.send('next', outcomes.of('next'));
+    transport.destroy();
+    await server.closed;
+    await vi.waitFor(() => expect(outcomes.names).toEqual(['next']), { interval: 1 });
+    await vi.waitFor(() => expect(site.upgrader.connections.size).toBe(0), { interval: 1 });
+    expect(reported).toEqual([fault]);
+    expect(faults).toEqual([]);
+  });
+
+  test.each(['send', 'ping', 'pong'] as const)('may throw where it is too late to %s', async (method) => {
+    const faults = watchProcess();
+    const reported: unknown[] = [];
+    const { listeners } = await gather(host, ['plain'], { onError: (error) => reported.push(error) });
+    const [{ server }] = listeners;
+    const fault = new Error('a fault of the application');
+    const fail = (): void => {
+      throw fault;
+    };
+    server.close();
+    if (method === 'send') server.send('too late', fail);
+    else server[method]('too late', undefined, fail);
+    await endOfTick();
+    expect(reported).toEqual([fault]);
+    expect(faults).toEqual([]);
+  });
+
+  test('run in the async context that they were given in', async () => {
+    const { listeners } = await gather(host, ['plain', 'plain', 'contextless']);
+    const [one] = listeners;
+    const context = new AsyncLocalStorage<string>();
+    const found: unknown[] = [];
+    const note = (name: string) => () => found.push([name, context.getStore()]);
+    for (const [name, { server }] of Object.entries(listeners)) context.run(name, () => server.send('x', note(name)));
+    context.run('same', () => one.server.send('x', { binary: true }, note('same')));
+    context.run('prepared', () => one.server.send(new PreparedMessage('x'), note('prepared')));
+    context.run('ping', () => one.server.ping('x', undefined, note('ping')));
+    await vi.waitFor(() => expect(found.length).toBe(6), { interval: 1 });
+    const names = ['0', 'same', 'prepared', 'ping', '1', '2'];
+    expect(found).toEqual(names.map((name) => [name, name]));
   });
 });
 

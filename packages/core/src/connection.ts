@@ -9,6 +9,7 @@ import type { HeartbeatTimes } from './heartbeat.js';
 import { byteLength, Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
+import { guardCallback, type SendCallback } from './send-callback.js';
 import { type Transport, VitalSigns } from './vital-signs.js';
 import {
   endOnce,
@@ -273,13 +274,18 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   override send(data: Sendable, done?: Done): void;
   override send(data: Sendable, options: SendOptions, done?: Done): void;
   override send(data: Sendable, options?: SendOptions | Done, done?: Done): void {
-    if (data instanceof PreparedMessage)
-      return this.#sendPrepared(data, typeof options === 'function' ? options : done);
-    this.#outbox?.endShare();
-    super.send(data, options as SendOptions, done);
-    if (this.readyState === WebSocket.OPEN) this.messagesOut++;
-    if (this.#heldBack && !isMidMessage(this)) this.#sendHeldBack();
-    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+    if (data instanceof PreparedMessage) {
+      return this.#sendPrepared(data, guardCallback(typeof options === 'function' ? options : done, this));
+    }
+    this.#send(data, guardCallback(options, this), guardCallback(done, this));
+  }
+
+  override ping(data?: unknown, mask?: boolean, done?: (error: Error) => void): void {
+    super.ping(guardCallback(data, this), guardCallback(mask, this), guardCallback(done, this));
+  }
+
+  override pong(data?: unknown, mask?: boolean, done?: (error: Error) => void): void {
+    super.pong(guardCallback(data, this), guardCallback(mask, this), guardCallback(done, this));
   }
 
   /** What was sent before is sent: it is handed to the socket first. */
@@ -379,7 +385,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     this.#openedAt = now();
     endOnce(this, transport);
     unmaskInWords(this);
-    const outbox = new Outbox(transport, sharedEncoding(this), this);
+    const outbox = new Outbox(transport, sharedEncoding(this));
     if (sendThrough(this, outbox)) {
       this.#outbox = outbox;
       flushAfterPackets(this);
@@ -450,6 +456,14 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     if (data && this.readyState === WebSocket.OPEN) this.pong(data);
   }
 
+  #send(data: Exclude<Sendable, PreparedMessage>, options?: SendOptions | Done, done?: Done): void {
+    this.#outbox?.endShare();
+    super.send(data, options as SendOptions, done);
+    if (this.readyState === WebSocket.OPEN) this.messagesOut++;
+    if (this.#heldBack && !isMidMessage(this)) this.#sendHeldBack();
+    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+  }
+
   #sendPrepared(message: PreparedMessage, done: Done): void {
     if (isMidMessage(this) && this.readyState === WebSocket.OPEN) {
       this.#heldBack ??= [];
@@ -458,9 +472,9 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     }
     const encoding = this.#outbox?.encoding;
     if (!encoding || this.readyState !== WebSocket.OPEN || !takesWholeFrame(this)) {
-      return this.send(message.data, { binary: message.isBinary }, done);
+      return this.#send(message.data, { binary: message.isBinary }, done);
     }
-    this.#outbox?.push([message.frame(encoding)], done as (error?: Error | null) => void);
+    this.#outbox?.push([message.frame(encoding)], done as SendCallback | undefined);
     this.messagesOut++;
     if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
   }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { DrawbridgeError } from './errors.js';
 import type { FrameEncoding } from './prepared-message.js';
+import type { SendCallback } from './send-callback.js';
 
 /** As many bytes leave at once, even in the middle of a tick. */
 const FLUSH_AT = 64 * 1024;
@@ -8,13 +9,8 @@ const FLUSH_AT = 64 * 1024;
 /** A payload of at least this many bytes is not copied: that costs more than a further entry in the vector that is written. */
 const COPY_BELOW = 4 * 1024;
 
-/** Where the failure of a callback goes. */
-interface Failing {
-  fail(error: unknown): void;
-}
-
 type Part = Buffer | string;
-type Done = ((error?: Error | null) => void) | undefined;
+type Done = SendCallback | undefined;
 
 /** Frames that a number of sockets are sent alike, one after the other in one tick: joined once, written to each. */
 class Batch {
@@ -74,17 +70,15 @@ export class Outbox {
   /** How a shared frame has to be encoded for this connection; `undefined`: it cannot take one. */
   readonly encoding: FrameEncoding | undefined;
   readonly #socket: Duplex;
-  readonly #owner: Failing;
   /** `nothing` between ticks, for an idle connection should hold nothing. */
   #items = nothing;
-  #callbacks: Exclude<Done, undefined>[] | undefined;
+  #callbacks: SendCallback[] | undefined;
   #batch: Batch | undefined;
   #closedBytes = 0;
   #scheduled = false;
 
-  constructor(socket: Duplex, encoding: FrameEncoding | undefined, owner: Failing) {
+  constructor(socket: Duplex, encoding: FrameEncoding | undefined) {
     this.#socket = socket;
-    this.#owner = owner;
     this.encoding = encoding;
   }
 
@@ -143,7 +137,7 @@ export class Outbox {
     const last = this.#takeLast();
     if (last === undefined) return;
     const items = this.#items;
-    const done = this.#callbacks && joinCallbacks(this.#callbacks, this.#owner);
+    const done = this.#callbacks && joinCallbacks(this.#callbacks);
     this.#items = nothing;
     this.#callbacks = undefined;
     this.#closedBytes = 0;
@@ -260,15 +254,9 @@ function clientGone(): DrawbridgeError {
   return new DrawbridgeError('CLIENT_GONE', 'The client went away before this was sent; look at the close code.');
 }
 
-/** Each is called, whatever another one throws; that is a failure of the application at this connection. */
-function joinCallbacks(callbacks: Exclude<Done, undefined>[], owner: Failing): Done {
+function joinCallbacks(callbacks: SendCallback[]): SendCallback {
+  if (callbacks.length === 1) return callbacks[0] as SendCallback;
   return (error) => {
-    for (const callback of callbacks) {
-      try {
-        callback(error);
-      } catch (failure) {
-        owner.fail(failure);
-      }
-    }
+    for (const callback of callbacks) callback(error);
   };
 }
