@@ -6,7 +6,7 @@ import { hosts } from './hosts/index.js';
 import { encodings, endOfTick, gather, type Listener, pileUp } from './outgoing.js';
 import { shown } from './strict-reader.js';
 
-type Outcome = [name: string, outcome: string];
+type Outcome = [name: string, outcome: string | number];
 
 /** Notes what becomes of each thing that is sent. */
 class Outcomes {
@@ -22,7 +22,7 @@ class Outcomes {
   }
 }
 
-function codeOf(error: Error & { code?: string }): string {
+function codeOf(error: Error & { code?: string | number }): string | number {
   return error.code ?? error.message;
 }
 
@@ -191,6 +191,25 @@ describe.each(hosts)('$name: the callbacks of what is sent', (host) => {
     expect(faults).toEqual([]);
   });
 
+  test('are told where what is held back until a message ends is never sent, as that message does not end', async () => {
+    const faults = watchProcess();
+    const { listeners } = await gather(host, ['plain', 'context']);
+    for (const one of listeners) {
+      const { server } = one;
+      const outcomes = new Outcomes();
+      server.send('fragment', { fin: false });
+      server.send(new PreparedMessage('held back'), () => {
+        throw new Error('a fault of the application');
+      });
+      server.send(new PreparedMessage('held back'), outcomes.of('held back'));
+      server.close();
+      await one.part();
+      await server.closed;
+      expect(outcomes.all).toEqual([['held back', 1000]]);
+    }
+    expect(faults).toEqual([]);
+  });
+
   test('run in the async context that they were given in', async () => {
     const { listeners } = await gather(host, ['plain', 'plain', 'contextless']);
     const [one] = listeners;
@@ -219,6 +238,19 @@ describe.each(hosts)('$name: what is waiting to be sent', (host) => {
       expect(await left).toBeLessThan(64 * 1024);
       expect(await one.part()).toEqual([shown(message), shown(message), 'close 1000']);
     }
+  });
+
+  test('behind a message that has not ended counts in bufferedAmount, and has the same limit', async () => {
+    const { listeners } = await gather(host, ['plain'], { maxBufferedAmount: 100_000, slowConsumer: 'terminate' });
+    const [{ server }] = listeners;
+    server.send('fragment', { fin: false });
+    const before = server.bufferedAmount;
+    server.send(new PreparedMessage('x'.repeat(1_000)));
+    expect(server.bufferedAmount).toBe(before + 1_000);
+    for (let i = 0; i < 98; i++) server.send(new PreparedMessage('x'.repeat(1_000)));
+    expect(server.readyState).toBe(server.OPEN);
+    server.send(new PreparedMessage('x'.repeat(1_000)));
+    expect(server.readyState).toBe(server.CLOSING);
   });
 
   test('holds back a stream until it has left', async () => {

@@ -247,6 +247,19 @@ describe.each(hosts)('$name: what is sent', (host) => {
     expect(pings).toEqual(['a', 'c', 'e']);
   });
 
+  test.each(encodings)('counts once in messagesOut, though it is sent in fragments (%s)', async (encoding) => {
+    const { listeners } = await gather(host, [encoding]);
+    const [one] = listeners;
+    const { server } = one;
+    server.send('first', { fin: false });
+    server.send(new PreparedMessage('another'));
+    server.send('next', { fin: false });
+    expect(server.messagesOut).toBe(0);
+    server.send('last', { fin: true });
+    expect(server.messagesOut).toBe(2);
+    expect(await one.part()).toEqual(['fragment', 'fragment', 'text firstnextlast', 'text another', 'close 1000']);
+  });
+
   test.each(encodings)('lets nothing but control frames between the fragments of a message (%s)', async (encoding) => {
     const { site, listeners } = await gather(host, [encoding]);
     const [one] = listeners;

@@ -6,6 +6,7 @@ import { type CloseInfo, ConnectionClosed, isNormalClose, saysClosed } from './c
 import { DrawbridgeError } from './errors.js';
 import { guard, showOwnListeners } from './guarded-listener.js';
 import type { HeartbeatTimes } from './heartbeat.js';
+import { HeldBack } from './held-back.js';
 import { byteLength, Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
@@ -88,8 +89,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #request: WeakRef<IncomingMessage> | undefined;
   #responseHeaders: IncomingHttpHeaders | undefined;
   #outbox: Outbox | undefined;
-  /** Prepared messages that wait for the last fragment of another: data frames cannot come between (RFC 6455 section 5.4). */
-  #heldBack: [PreparedMessage, Done][] | undefined;
+  #heldBack: HeldBack | undefined;
   #inbox: Inbox | undefined;
   #decode: MessageDecoder | undefined;
   #pulled = false;
@@ -115,13 +115,13 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
 
   static {
     showOwnListeners(Connection.prototype);
-    // What waits for the end of the tick is waiting to be sent, too.
+    // What waits for the end of the tick, or of a message, is waiting to be sent, too.
     const { get } = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount') as PropertyDescriptor;
     Object.defineProperty(Connection.prototype, 'bufferedAmount', {
       configurable: true,
       enumerable: true,
       get(this: Connection): number {
-        return get?.call(this) + (this.#outbox?.bytes ?? 0);
+        return get?.call(this) + (this.#outbox?.bytes ?? 0) + (this.#heldBack?.bytes ?? 0);
       },
     });
     // A listener for 'message' is a consumer. The three ways to add one are ws's (Node's), with their types.
@@ -275,7 +275,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   override send(data: Sendable, options: SendOptions, done?: Done): void;
   override send(data: Sendable, options?: SendOptions | Done, done?: Done): void {
     if (data instanceof PreparedMessage) {
-      return this.#sendPrepared(data, guardCallback(typeof options === 'function' ? options : done, this));
+      const callback = typeof options === 'function' ? options : done;
+      return this.#sendPrepared(data, guardCallback(callback as SendCallback | undefined, this));
     }
     this.#send(data, guardCallback(options, this), guardCallback(done, this));
   }
@@ -459,30 +460,35 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #send(data: Exclude<Sendable, PreparedMessage>, options?: SendOptions | Done, done?: Done): void {
     this.#outbox?.endShare();
     super.send(data, options as SendOptions, done);
-    if (this.readyState === WebSocket.OPEN) this.messagesOut++;
-    if (this.#heldBack && !isMidMessage(this)) this.#sendHeldBack();
-    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+    if (this.readyState === WebSocket.OPEN && !isMidMessage(this)) {
+      this.messagesOut++;
+      if (this.#heldBack) this.#sendHeldBack(this.#heldBack);
+    }
+    this.#boundBacklog();
   }
 
-  #sendPrepared(message: PreparedMessage, done: Done): void {
+  #sendPrepared(message: PreparedMessage, done: SendCallback | undefined): void {
     if (isMidMessage(this) && this.readyState === WebSocket.OPEN) {
-      this.#heldBack ??= [];
-      this.#heldBack.push([message, done]);
-      return;
+      this.#heldBack ??= new HeldBack();
+      this.#heldBack.put(message, done);
+      return this.#boundBacklog();
     }
     const encoding = this.#outbox?.encoding;
     if (!encoding || this.readyState !== WebSocket.OPEN || !takesWholeFrame(this)) {
       return this.#send(message.data, { binary: message.isBinary }, done);
     }
-    this.#outbox?.push([message.frame(encoding)], done as SendCallback | undefined);
+    this.#outbox?.push([message.frame(encoding)], done);
     this.messagesOut++;
-    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
+    this.#boundBacklog();
   }
 
-  #sendHeldBack(): void {
-    const heldBack = this.#heldBack ?? [];
+  #sendHeldBack(heldBack: HeldBack): void {
     this.#heldBack = undefined;
-    for (const [message, done] of heldBack) this.#sendPrepared(message, done);
+    for (const [message, done] of heldBack.messages) this.#sendPrepared(message, done);
+  }
+
+  #boundBacklog(): void {
+    if (this.bufferedAmount > this.#life.maxBufferedAmount) this.#onSlowConsumer();
   }
 
   #onMessage(data: unknown, isBinary: boolean): boolean {
@@ -515,7 +521,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #onClose(code: number, reason: Buffer): void {
     this.#end = { code, reason: reason.toString(), wasClean: code !== 1006 };
     this.flush();
-    const error = this.#inbox || this.#abort || this.#draining ? new ConnectionClosed(this.#end) : undefined;
+    const isWaitedFor = this.#inbox || this.#abort || this.#draining || this.#heldBack;
+    const error = isWaitedFor && new ConnectionClosed(this.#end);
     this.#life.onClose(this as Connection<unknown>, this.#end);
     this.#ending?.resolve(this.#end);
     if (!error) return;
@@ -523,6 +530,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     this.#draining?.reject(error);
     this.#draining = undefined;
     this.#abort?.abort(error);
+    this.#heldBack?.drop(error);
+    this.#heldBack = undefined;
   }
 
   get #isDrained(): boolean {

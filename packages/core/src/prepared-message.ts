@@ -30,6 +30,11 @@ export class PreparedMessage {
     this.isBinary = binary;
   }
 
+  /** @internal Of its payload. */
+  get bytes(): number {
+    return this.#payload.length;
+  }
+
   /** @internal The whole frame, unmasked as a server sends it. */
   frame(encoding: FrameEncoding): Buffer {
     if (encoding === 'plain' || this.#payload.length < encoding.threshold) {
