@@ -28,6 +28,54 @@ describe.each(hosts)('$name: a broadcast', (host) => {
     expect(await told(listeners)).toEqual([others, others, [...all, 'text only one', 'close 1000'], others]);
   });
 
+  test('reaches one that is named twice once', async () => {
+    const { site, listeners } = await gather(host, ['plain', 'context', 'contextless', 'plain']);
+    const connections = listeners.map(({ server }) => server);
+    expect(site.upgrader.broadcast([...connections, ...connections], news)).toBe(4);
+    const once = [shown(news), 'close 1000'];
+    expect(await told(listeners)).toEqual([once, once, once, once]);
+  });
+
+  test.each(encodings)(
+    'sends nothing behind the close frame of one that was closed by who chose (%s)',
+    async (encoding) => {
+      const { site, listeners } = await gather(host, [encoding, encoding]);
+      const [first, second] = listeners;
+      site.upgrader.broadcast(() => true, news);
+      let asked = 0;
+      site.upgrader.broadcast(() => {
+        if (asked++ === 1) first.server.close(4000);
+        return true;
+      }, news);
+      site.upgrader.broadcast(
+        (function* () {
+          yield second.server;
+          second.server.close(4001);
+        })(),
+        news,
+      );
+      expect(await first.part()).toEqual([shown(news), 'close 4000']);
+      expect(await second.part()).toEqual([shown(news), shown(news), 'close 4001']);
+    },
+  );
+
+  test('leaves at once past 64 KiB, though the set changes with each', async () => {
+    const { site, listeners } = await gather(host, ['plain', 'plain']);
+    const [a, b] = listeners;
+    const written = watchWrites(a);
+    const message = 'x'.repeat(10_000);
+    let most = 0;
+    for (let i = 0; i < 20; i++) {
+      site.upgrader.broadcast([a.server, b.server], message);
+      site.upgrader.broadcast([a.server], message);
+      most = Math.max(most, a.server.bufferedAmount - a.transport.writableLength);
+    }
+    expect(written.length).toBeGreaterThan(0);
+    expect(most).toBeLessThan(128 * KiB);
+    const [heard] = await told(listeners);
+    expect(heard).toEqual([...Array(40).fill(shown(message)), 'close 1000']);
+  });
+
   test('reaches who is there, and not who joins later in the same tick', async () => {
     const { site, listeners } = await gather(host, ['plain', 'plain', 'contextless', 'context']);
     const [first, ...later] = listeners;

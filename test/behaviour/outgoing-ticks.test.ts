@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { text as textOf } from 'node:stream/consumers';
 import { PreparedMessage } from '@drawbridge/core';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { watchProcess } from './census.js';
 import { echo } from './echo.js';
 import { frame, opcodes } from './frames.js';
 import { hosts } from './hosts/index.js';
@@ -221,6 +222,26 @@ describe.each(hosts)('$name: what is sent in one tick', (host) => {
         'close 1000',
       ]);
     }
+  });
+
+  test('is not lost on the others where a stream of somebody else throws as it is written to', async () => {
+    const faults = watchProcess();
+    const { listeners } = await gather(host, ['plain', 'plain']);
+    const [one, other] = listeners;
+    const fault = new Error('a stream of somebody else');
+    const told: unknown[] = [];
+    one.transport.write = () => {
+      throw fault;
+    };
+    one.server.send('x', (error) => told.push(error));
+    other.server.send('y');
+    await endOfTick();
+    expect(await one.server.closed).toMatchObject({ code: 1006 });
+    expect(told).toEqual([fault]);
+    other.server.send('z');
+    await endOfTick();
+    expect(await other.part()).toEqual(['text y', 'text z', 'close 1000']);
+    expect(faults).toEqual([]);
   });
 });
 

@@ -2,18 +2,24 @@ import type { Connection } from './connection.js';
 import { Outbox } from './outbox.js';
 import type { FrameEncoding, PreparedMessage } from './prepared-message.js';
 
-/** Sends a message to each: those that can take the same frame share it, the others get it made for them. Gives how many. */
-export function broadcast<Receiver extends Connection<unknown, unknown>>(
-  receivers: Iterable<Receiver>,
+type AnyConnection = Connection<unknown, unknown>;
+
+/**
+ * Sends a message once to each: those that can take the same frame share it, the others get it made for them. Gives how many.
+ * All are known before the first is sent to, for what gives them may be a program that closes some.
+ */
+export function broadcast(
+  to: Iterable<AnyConnection>,
   message: PreparedMessage,
-  isExcepted: (connection: Receiver) => boolean,
+  except: AnyConnection | undefined,
 ): number {
+  const receivers: Iterable<AnyConnection> = to instanceof Set ? to : new Set(to);
   const groups = new Map<string, Outbox[]>();
   let encoding: FrameEncoding | undefined;
   let group: Outbox[] = [];
   let count = 0;
   for (const connection of receivers) {
-    if (isExcepted(connection)) continue;
+    if (connection === except) continue;
     count++;
     const outbox = connection.shareOrSend(message);
     if (!outbox) continue;

@@ -179,8 +179,9 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   ): number {
     const message =
       data instanceof PreparedMessage ? data : new PreparedMessage(data, binary === undefined ? {} : { binary });
-    if (typeof to !== 'function') return broadcast(to, message, (connection) => connection === except);
-    return broadcast(this.#connections, message, (connection) => connection === except || !to(connection));
+    if (typeof to !== 'function') return broadcast(to, message, except);
+    const isReceiver = (connection: Connection<unknown>): boolean => connection !== except && to(connection);
+    return broadcast([...this.#connections].filter(isReceiver), message, except);
   }
 
   /**
