@@ -334,6 +334,6 @@ describe.each(hosts)('$name: what ws can', (host) => {
     server.ping();
     server.close();
     server.terminate();
-    expect(server.messagesOut).toBe(4);
+    expect(server.messagesOut).toBe(3);
   });
 });

@@ -1,6 +1,7 @@
+import { createHook } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Connection, ConnectionClosed } from '@drawbridge/core';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { watchProcess } from './census.js';
 import { dial, exchange } from './client.js';
 import { echo } from './echo.js';
@@ -8,6 +9,7 @@ import { closeFrame, opcodes } from './frames.js';
 import { hosts, serve } from './hosts/index.js';
 import { latch } from './latch.js';
 import { failureOf, meet, meetWire } from './meeting.js';
+import { encodings, gather } from './outgoing.js';
 import { knock, type Wire } from './raw.js';
 
 const chunk = Buffer.alloc(64 * 1024);
@@ -194,6 +196,23 @@ describe.each(hosts)('$name: a client that does not read', (host) => {
     slow.reset();
   });
 
+  test('is given time to see why, which ends with the connection', async () => {
+    const running = new Set<number>();
+    const hook = createHook({
+      init: (id, _type, _trigger, timer: { _idleTimeout?: number }) => timer._idleTimeout === 5_000 && running.add(id),
+      destroy: (id) => running.delete(id),
+    }).enable();
+    onTestFinished(() => void hook.disable());
+    const { client, server } = await meetWire(host, { maxBufferedAmount });
+    running.clear();
+    client.pause();
+    for (let i = 0; i < 1_000 && server.readyState === server.OPEN; i++) server.send(chunk);
+    expect(running.size).toBe(1);
+    client.reset();
+    await server.closed;
+    await vi.waitFor(() => expect(running.size).toBe(0), { interval: 1 });
+  });
+
   test('that has been given up is sent nothing more', async () => {
     const { client, server } = await meetWire(host, { maxBufferedAmount });
     client.pause();
@@ -208,6 +227,12 @@ describe.each(hosts)('$name: a client that does not read', (host) => {
 });
 
 describe.each(hosts)('$name: the end of a connection', (host) => {
+  test('is waited for by as many listeners where the connection is compressed', async () => {
+    const { listeners } = await gather(host, encodings);
+    const [plain, ...compressed] = listeners.map(({ transport }) => transport.listenerCount('close'));
+    expect(compressed).toEqual([plain, plain]);
+  });
+
   test('is told by closed and signal, before and after', async () => {
     const { client, server } = await meet(host);
     const before = server.closed;

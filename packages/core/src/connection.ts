@@ -95,7 +95,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #pulled = false;
   #paused = false;
   #held = false;
-  #whenReleased: (() => void) | undefined;
+  #openGate: (() => void) | undefined;
   #failed = false;
   #end: CloseInfo | undefined;
   #ending: Deferred<CloseInfo> | undefined;
@@ -299,7 +299,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   override close(code?: number, reason?: string | Buffer): void {
     super.close(code, reason);
     if (this.#held || this.#paused) super.resume();
-    this.#openGate();
+    this.#openGate?.();
   }
 
   override pause(): void {
@@ -391,9 +391,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
       this.#outbox = outbox;
       flushAfterPackets(this);
     }
-    if (this.extensions === '') return;
-    gateInflation(this, (proceed) => this.#whenRoom(proceed));
-    transport.once('close', () => this.#openGate());
+    if (this.extensions !== '') gateInflation(this, (proceed) => this.#whenRoom(proceed));
   }
 
   /**
@@ -626,20 +624,21 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #releaseIfRoom(): void {
     if (this.#isFull(0.5)) return;
     this.#held = false;
-    this.#openGate();
+    this.#openGate?.();
     if (!this.#paused) super.resume();
   }
 
   /** Lets a step of receiving wait for room in the queue, so that one packet cannot swell to many messages in memory. */
   #whenRoom(proceed: (closed: boolean) => void): void {
     if (!this.#held || this.readyState !== WebSocket.OPEN) return proceed(false);
-    this.#whenReleased = () => proceed(this.#transport?.destroyed === true);
-  }
-
-  #openGate(): void {
-    const proceed = this.#whenReleased;
-    this.#whenReleased = undefined;
-    proceed?.();
+    const open = (): void => {
+      this.#openGate = undefined;
+      this.#transport?.off('close', open);
+      proceed(this.#transport?.destroyed === true);
+    };
+    // Before what waits has gone on, `ws` does not tell that the connection has ended.
+    this.#transport?.once('close', open);
+    this.#openGate = open;
   }
 
   #onSlowConsumer(): void {
@@ -651,7 +650,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
       return;
     }
     this.close(1013, 'slow consumer');
-    setTimeout(() => this.terminate(), SLOW_CONSUMER_GRACE).unref();
+    const timer = setTimeout(() => this.terminate(), SLOW_CONSUMER_GRACE).unref();
+    this.closed.then(() => clearTimeout(timer));
   }
 }
 
