@@ -48,6 +48,30 @@ describe.each(versions)('$name: what middleware hangs on the response', ({ expre
     socket.close();
   });
 
+  test('be it nothing but listeners, is told of a whole response, and nothing more can be sent of that', async () => {
+    const app = express();
+    const told: unknown[] = [];
+    const closed = latch();
+    app.use((_req, res, next) => {
+      res.once('prefinish', () => told.push('prefinish'));
+      res.once('finish', () => {
+        told.push(['finish', res.writableFinished]);
+        res.flushHeaders();
+      });
+      res.once('close', () => {
+        told.push(['close', res.writableFinished]);
+        closed.open();
+      });
+      next();
+    });
+    app.use('/echo', websocket(echo));
+    const socket = await dial(await serve(app), '/echo');
+    expect(await exchange(socket, 'across')).toBe('across');
+    await closed.promise;
+    expect(told).toEqual(['prefinish', ['finish', true], ['close', true]]);
+    socket.close();
+  });
+
   test('happens once for a refused upgrade, with its status', async () => {
     const app = express();
     const { middleware, events, response } = watch();

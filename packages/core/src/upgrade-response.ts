@@ -5,6 +5,9 @@ import { drained } from './response-drain.js';
 /** Node notes here which response is being written on a socket. */
 type Carrier = Writable & { _httpMessage?: ServerResponse | null };
 
+/** What Node notes of a response that is being written. */
+type Outgoing = ServerResponse & { _header?: string; _headerSent?: boolean; _hasBody?: boolean };
+
 /**
  * A real response on the socket of an upgrade, for a framework to work with. Node's server has let go of that socket, so
  * what it does for its own responses is done here: 'drain' for what pipes into it, 'close' when it is over.
@@ -116,20 +119,14 @@ function writeNoHead(this: ServerResponse, status: number, ...rest: unknown[]): 
   return this;
 }
 
-function endWithoutSending(this: ServerResponse & { _header?: string }, ...rest: unknown[]): ServerResponse {
-  if (this.statusCode !== 101) {
-    letThrough(this);
-    return (this.end as (...rest: unknown[]) => ServerResponse)(...rest);
-  }
-  this.finished = true;
-  // By it Node knows that a head is out: `headersSent`, and no header can be set any more.
+function endWithoutSending(this: Outgoing, ...rest: unknown[]): ServerResponse {
+  letThrough(this);
+  if (this.statusCode !== 101) return (this.end as (...rest: unknown[]) => ServerResponse)(...rest);
+  // By these Node knows that a head is out, which nothing can be added to, and that no body follows.
   this._header = 'HTTP/1.1 101 Switching Protocols\r\n\r\n';
-  process.nextTick(emitFinish, this);
-  return this;
-}
-
-function emitFinish(response: ServerResponse): void {
-  response.emit('finish');
+  this._headerSent = true;
+  this._hasBody = false;
+  return this.end();
 }
 
 function letThrough(response: Partial<ServerResponse>): void {
