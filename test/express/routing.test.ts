@@ -1,5 +1,5 @@
 import { websocket } from '@drawbridge/express';
-import express5, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import express5, { type ErrorRequestHandler, type Request, type RequestHandler } from 'express';
 import express4 from 'express4';
 import { describe, expect, test } from 'vitest';
 import { dial, exchange } from '../behaviour/client.js';
@@ -96,6 +96,22 @@ describe.each(versions)('$name: routing', ({ express }) => {
       expect(await told(site, path)).toMatchObject({ originalUrl: path });
     }
     expect(await told(site, '/tw')).toEqual({ status: 404 });
+  });
+
+  test('what somebody in front of the application has put on the request is still there', async () => {
+    const app = express();
+    app.use(
+      '/echo',
+      websocket((socket, { originalUrl }) => socket.send(originalUrl)),
+    );
+    const site = await serve(app);
+    site.server.prependListener('upgrade', (request: Request) => {
+      request.originalUrl = request.url;
+      request.url = request.url.replace('/api/', '/');
+    });
+    const wire = await knock(site, { path: '/api/echo' });
+    expect((await wire.response()).status).toBe(101);
+    expect(await wire.text()).toBe('/api/echo');
   });
 
   test("next('route') and next('router') leave as they do for any request", async () => {
