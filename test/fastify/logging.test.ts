@@ -210,3 +210,26 @@ test.each(['disableRequestLogging', 'logController'])(
     expect(lines()).toEqual([]);
   },
 );
+
+test('a logger of your own gets them, even if it takes all levels by one function', async () => {
+  const messages: unknown[] = [];
+  const write = (...given: unknown[]): void => void messages.push(given.at(-1));
+  const logger = {
+    fatal: write,
+    error: write,
+    warn: write,
+    info: write,
+    debug: write,
+    trace: write,
+    child: () => logger,
+  };
+  const fastify = createFastify({ loggerInstance: logger as never });
+  await fastify.register(websocket);
+  fastify.get('/echo', { websocket: true }, echo);
+  const site = await serve(fastify);
+  const socket = await dial(site, '/echo');
+  socket.close();
+  await vi.waitFor(() => expect(messages).toEqual(expect.arrayContaining(['upgraded', 'closed'])));
+  await (await knock(site, { headers: { Origin: 'http://evil.example' } })).lastResponse();
+  await vi.waitFor(() => expect(messages).toContain('refused'));
+});

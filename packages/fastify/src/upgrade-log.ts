@@ -23,7 +23,7 @@ export class UpgradeLog {
     );
     const disabled = fastify.initialConfig.disableRequestLogging === true;
     this.#isSilent = (request) =>
-      saysNothing(request.log) || (controller ? controller.isLogDisabled(request) : disabled);
+      isNoop(request.log.info) || (controller ? controller.isLogDisabled(request) : disabled);
   }
 
   /** An upgrade has come that is going to be decided here. */
@@ -37,7 +37,7 @@ export class UpgradeLog {
   /** It was accepted. */
   opened(socket: Logged, request: FastifyRequest, reply: FastifyReply): void {
     const { log } = request;
-    if (log.error !== log.trace) socket[kLog] = log;
+    if (!isNoop(log.error)) socket[kLog] = log;
     if (this.#isSilent(request)) return;
     this.#upgraded.add(request);
     log.info({ route: socket.path, code: 101, duration: reply.elapsedTime }, 'upgraded');
@@ -55,9 +55,9 @@ function noteClose(this: WebSocket, code: number): void {
   log?.info({ route, code, duration }, 'closed');
 }
 
-/** The methods of a logger for which its level is too high are one and the same, and so are all of Fastify's for want of one. */
-function saysNothing(log: FastifyRequest['log']): boolean {
-  return log.info === log.trace;
+/** What pino puts in the place of a method for which its level is too high, and Fastify in that of every one for want of a logger. */
+function isNoop({ name }: FastifyRequest['log']['info']): boolean {
+  return name === 'noop';
 }
 
 function noteRefusal(upgrade: PendingUpgrade, { log, routeOptions }: FastifyRequest, reply: FastifyReply): void {
