@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { bearerToken, type Connection, inject, Upgrader } from '@drawbridge/core';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bearerToken, type Connection, dial, inject, Upgrader } from '@drawbridge/core';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 
 async function listening(server: Server): Promise<number> {
@@ -88,6 +91,46 @@ test.each([
   upgrader.attach(server);
   await expect(inject(server, '/')).rejects.toMatchObject({ status: 500 });
   expect(errors).toEqual([new Error('on purpose')]);
+});
+
+test('an address is found out once, and what throws after that harms no connection', async () => {
+  let asked = 0;
+  const trustProxy = () => asked++ === 0 || fail();
+  const upgrader = new Upgrader({ trustProxy, maxConnectionsPerAddress: 5 }).route('/', (socket) =>
+    socket.send('hello'),
+  );
+  const server = createServer();
+  upgrader.attach(server);
+  const socket = await inject(server, '/');
+  expect(await socket.receive()).toBe('hello');
+  socket.terminate();
+});
+
+test.each([false, true])('clients without an address (trustProxy: %j) are counted as one', async (trustProxy) => {
+  const upgrader = new Upgrader({ trustProxy, maxConnectionsPerAddress: 1 }).route('/', () => {});
+  const server = createServer();
+  upgrader.attach(server);
+  const path = process.platform === 'win32' ? `\\\\.\\pipe\\${randomUUID()}` : join(tmpdir(), `${randomUUID()}.sock`);
+  await once(server.listen(path), 'listening');
+  onTestFinished(() => void server.close());
+  const enter = () => dial('ws://localhost/', { createConnection: () => connect(path) });
+  const first = await enter();
+  await expect(enter()).rejects.toMatchObject({ status: 429 });
+  first.terminate();
+  await vi.waitFor(() => expect(upgrader.connections.size).toBe(0));
+  (await enter()).terminate();
+});
+
+test.each<[string, (...given: [Connection, IncomingMessage]) => void]>([
+  ['one', (socket) => socket.send(String(socket.request?.url))],
+  ['two', (socket, _request) => socket.send(String(socket.request?.url))],
+  ['who knows how many', (...given) => given[0].send(String(given[0].request?.url))],
+])('a handler of %s parameters finds the request on its connection where it may keep it', async (_name, handler) => {
+  const server = createServer();
+  new Upgrader().route('/path', handler).attach(server);
+  const socket = await inject(server, '/path');
+  expect(await socket.receive()).toBe(handler.length === 1 ? 'undefined' : '/path');
+  socket.terminate();
 });
 
 function fail(): never {

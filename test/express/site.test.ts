@@ -73,6 +73,20 @@ describe.each(versions)("$name: the application's trust proxy", ({ express }) =>
     expect([await status('/inner'), await status('/outer')]).toEqual([101, 403]);
   });
 
+  test('of a mounted application may throw, whose addresses are counted by the one that is attached', async () => {
+    const inner = express();
+    inner.set('trust proxy', () => {
+      throw new Error('on purpose');
+    });
+    inner.use('/at-once', tell);
+    inner.use('/later', (_req, _res, next) => void setImmediate(next), tell);
+    const site = await serve(express().use(inner), { maxConnectionsPerAddress: 100 });
+    for (const path of ['/at-once', '/later']) {
+      expect((await (await knock(site, { path, headers: forwarded })).response()).status).toBe(500);
+    }
+    expect(site.errors).toEqual([new Error('on purpose'), new Error('on purpose')]);
+  });
+
   test('gives way to an explicit trustProxy', async () => {
     const app = express().use(tell);
     expect(await arrive(app, forwarded, { trustProxy: 'loopback' })).toMatchObject({ protocol: 'http' });

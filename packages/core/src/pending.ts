@@ -46,6 +46,7 @@ export class PendingUpgrade {
    */
   refusalCode = 'APPLICATION';
   #site: Site | undefined;
+  #address: string | undefined;
   #headers: UpgradeHeaders | undefined;
   #response: UpgradeResponse | undefined;
   #abort: AbortController | undefined;
@@ -112,6 +113,16 @@ export class PendingUpgrade {
   get site(): Site {
     this.#site ??= this.upgrader.siteOf(this.request);
     return this.#site;
+  }
+
+  /**
+   * Under which it is counted: found out once, so that what was checked is what is counted, whatever a `trustProxy` of the
+   * application's own, or of one that is mounted in it, says later.
+   * @internal
+   */
+  get address(): string {
+    this.#address ??= this.site.address;
+    return this.#address;
   }
 
   /**

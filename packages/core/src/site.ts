@@ -85,7 +85,8 @@ class ForwardedSite extends DirectSite {
 
   override get address(): string {
     if (!this.#trust(super.address, 0, this.request)) return super.address;
-    return proxyAddr(this.request, (address, hop) => this.#trust(address, hop, this.request));
+    // Of a Unix socket there is none, which its types do not say.
+    return proxyAddr(this.request, (address, hop) => this.#trust(address, hop, this.request)) ?? '';
   }
 
   #forwarded(header: string): string | undefined {

@@ -225,7 +225,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     const socket = connection as Connection<unknown>;
     this.#connections.add(socket);
     this.#heartbeat.start();
-    if (this.#admission.countsAddresses) this.#enter(socket, upgrade.site.address);
+    if (this.#admission.countsAddresses) this.#enter(socket, upgrade.address);
     if (upgradeAccepted.heard) upgradeAccepted.publish({ request: upgrade.request, socket });
     if (this.#farewell) connection.close(this.#farewell.code, this.#farewell.reason);
     else this.#run(connection, upgrade.request, request, handler);
@@ -234,7 +234,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   /** @internal A refusal that a browser's page can see: accepted, and closed at once with a code that says why. */
   turnAway(connection: Connection<unknown>, upgrade: PendingUpgrade, refusal: Refusal): void {
     this.#turnedAway.add(connection);
-    if (this.#admission.countsAddresses) this.#enter(connection, upgrade.site.address);
+    if (this.#admission.countsAddresses) this.#enter(connection, upgrade.address);
     if (upgradeRefused.heard) {
       upgradeRefused.publish({ request: upgrade.request, status: refusal.status, code: refusal.code });
     }
@@ -293,7 +293,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     this.#decide(upgrade, attachment?.dispatch);
     if (upgrade.settled) return;
     this.#pending.add(upgrade);
-    if (this.#admission.countsAddresses) this.#enter(upgrade, upgrade.site.address);
+    if (this.#admission.countsAddresses) this.#enter(upgrade, upgrade.address);
     upgrade.guard(this.#handshakeTimeout);
   }
 
@@ -313,7 +313,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     if (!hasAllHeaders(request)) return tooManyHeaders();
     const objection = asksForWebSocket(request) ? checkHandshake(request) : upgradeRequired();
     if (objection) return objection;
-    const address = this.#admission.countsAddresses ? upgrade.site.address : undefined;
+    const address = this.#admission.countsAddresses ? upgrade.address : undefined;
     return this.#admission.objection(this.#connections.size + this.#turnedAway.size, this.#pending.size, address);
   }
 
@@ -334,7 +334,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     request: RouteRequest,
     handler: Handler<RouteData, RouteRequest>,
   ): void {
-    if (handler.length > 1) connection.remember(raw);
+    // One of no parameters may find the request all the same, as `(...given)` does.
+    if (handler.length !== 1) connection.remember(raw);
     try {
       const running = handler(connection, request);
       if (typeof running?.then !== 'function') return;

@@ -37,7 +37,8 @@ class FastifySite implements Site {
   }
 
   get address(): string {
-    return this.#request.ip;
+    // Of a Unix socket there is none, which its types do not say.
+    return this.#request.ip ?? '';
   }
 
   /** `ips` ends with the first address that is not trusted, and is there only with `trustProxy`. */
