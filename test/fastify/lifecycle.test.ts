@@ -2,12 +2,7 @@ import dns, { type LookupOptions } from 'node:dns';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import websocket, {
-  type Connection,
-  Refusal,
-  type WebsocketHandler,
-  type WebsocketPluginOptions,
-} from '@drawbridge/fastify';
+import websocket, { Refusal, type WebsocketHandler, type WebsocketPluginOptions } from '@drawbridge/fastify';
 import createFastify, {
   type FastifyInstance,
   type FastifyReply,

@@ -5,7 +5,12 @@ import websocket, {
   type WebSocketOptions,
   type WebsocketPluginOptions,
 } from '@drawbridge/fastify';
-import createFastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import createFastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { describe, expect, test, vi } from 'vitest';
 import { dial } from '../behaviour/client.js';
 import { echo } from '../behaviour/echo.js';
@@ -214,7 +219,9 @@ test.each(['disableRequestLogging', 'logController'])(
 test('a logger of your own gets them, even if it takes all levels by one function', async () => {
   const messages: unknown[] = [];
   const write = (...given: unknown[]): void => void messages.push(given.at(-1));
-  const logger = {
+  const logger: FastifyBaseLogger = {
+    level: 'info',
+    silent: write,
     fatal: write,
     error: write,
     warn: write,
@@ -223,7 +230,7 @@ test('a logger of your own gets them, even if it takes all levels by one functio
     trace: write,
     child: () => logger,
   };
-  const fastify = createFastify({ loggerInstance: logger as never });
+  const fastify = createFastify({ loggerInstance: logger });
   await fastify.register(websocket);
   fastify.get('/echo', { websocket: true }, echo);
   const site = await serve(fastify);
