@@ -275,10 +275,19 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   override send(data: Sendable, options: SendOptions, done?: Done): void;
   override send(data: Sendable, options?: SendOptions | Done, done?: Done): void {
     if (data instanceof PreparedMessage) {
-      const callback = typeof options === 'function' ? options : done;
-      return this.#sendPrepared(data, guardCallback(callback as SendCallback | undefined, this));
+      return this.#sendPrepared(data, (typeof options === 'function' ? options : done) as SendCallback | undefined);
     }
-    this.#send(data, guardCallback(options, this), guardCallback(done, this));
+    this.#outbox?.endShare();
+    if (done || typeof options === 'function') {
+      super.send(data, guardCallback(options, this) as SendOptions, guardCallback(done, this));
+    } else {
+      super.send(data, options as SendOptions);
+    }
+    if (this.readyState === WebSocket.OPEN && !isMidMessage(this)) {
+      this.messagesOut++;
+      if (this.#heldBack) this.#sendHeldBack(this.#heldBack);
+    }
+    this.#boundBacklog();
   }
 
   override ping(data?: unknown, mask?: boolean, done?: (error: Error) => void): void {
@@ -455,27 +464,17 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     if (data && this.readyState === WebSocket.OPEN) this.pong(data);
   }
 
-  #send(data: Exclude<Sendable, PreparedMessage>, options?: SendOptions | Done, done?: Done): void {
-    this.#outbox?.endShare();
-    super.send(data, options as SendOptions, done);
-    if (this.readyState === WebSocket.OPEN && !isMidMessage(this)) {
-      this.messagesOut++;
-      if (this.#heldBack) this.#sendHeldBack(this.#heldBack);
-    }
-    this.#boundBacklog();
-  }
-
   #sendPrepared(message: PreparedMessage, done: SendCallback | undefined): void {
     if (isMidMessage(this) && this.readyState === WebSocket.OPEN) {
       this.#heldBack ??= new HeldBack();
-      this.#heldBack.put(message, done);
+      this.#heldBack.put(message, guardCallback(done, this));
       return this.#boundBacklog();
     }
     const encoding = this.#outbox?.encoding;
     if (!encoding || this.readyState !== WebSocket.OPEN || !takesWholeFrame(this)) {
-      return this.#send(message.data, { binary: message.isBinary }, done);
+      return this.send(message.data, { binary: message.isBinary }, done);
     }
-    this.#outbox?.push([message.frame(encoding)], done);
+    this.#outbox?.push([message.frame(encoding)], guardCallback(done, this));
     this.messagesOut++;
     this.#boundBacklog();
   }
