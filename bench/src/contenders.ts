@@ -10,6 +10,8 @@ export interface Contender {
   dialect?: Dialect;
   /** With the native `bufferutil` beside `ws`; the others run without. */
   bufferutil?: boolean;
+  /** Only in these scenarios. */
+  in?: readonly string[];
   note?: string;
 }
 
@@ -33,10 +35,10 @@ export const socketIo: Dialect = {
 export const contenders: Contender[] = [
   { name: 'ws by hand', server: 'ws' },
   { name: 'Drawbridge, http', server: 'core', ours: true },
-  { name: 'Drawbridge, http, for await', server: 'core-loop', ours: true },
+  { name: 'Drawbridge, http, for await', server: 'core-loop', ours: true, in: ['echo-one', 'echo-pipelined'] },
   { name: 'Drawbridge, Express 5', server: 'core-express', ours: true },
   { name: 'Drawbridge, Fastify 5', server: 'core-fastify', ours: true },
-  { name: 'Drawbridge, http, bufferutil', server: 'core', ours: true, bufferutil: true },
+  { name: 'Drawbridge, http, bufferutil', server: 'core', ours: true, bufferutil: true, in: ['echo-16k'] },
   { name: '@fastify/websocket', server: 'fastify-websocket' },
   { name: 'express-ws', server: 'express-ws' },
   { name: 'websocket-express', server: 'websocket-express', long: true },

@@ -65,7 +65,7 @@ const rows: Row[] = [];
 const busy = new Map<string, number>();
 
 for (const scenario of chosenScenarios) {
-  const taking = chosenContenders.filter(({ server }) => !scenario.not?.includes(server));
+  const taking = chosenContenders.filter((one) => takesPart(one, scenario));
   const measured = taking.map((contender): Row => ({ contender, scenario, values: [], ratios: [] }));
   rows.push(...measured);
   for (let round = 0; round < rounds; round++) {
@@ -84,6 +84,10 @@ process.stdout.write(`${markdown(rows, nodeVersion(), busy)}\n`);
 if (!goServer && options.long)
   process.stdout.write('gorilla/websocket was left out: Go and its library are not installed here.\n');
 if (options.svg) writeFileSync(options.svg, chart(rows));
+
+function takesPart(contender: Contender, scenario: Scenario): boolean {
+  return !scenario.not?.includes(contender.server) && (contender.in?.includes(scenario.name) ?? true);
+}
 
 async function measure(contender: Contender, scenario: Scenario): Promise<number> {
   const server = startServer(contender);
