@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { websocket } from '@drawbridge/express';
 import type { RequestHandler, Response } from 'express';
 import onFinished from 'on-finished';
@@ -69,6 +70,21 @@ describe.each(versions)('$name: what middleware hangs on the response', ({ expre
     expect(await exchange(socket, 'across')).toBe('across');
     await closed.promise;
     expect(told).toEqual(['prefinish', ['finish', true], ['close', true]]);
+    socket.close();
+  });
+
+  test('may come after next() has returned, and much later', async () => {
+    const app = express();
+    const closed = latch<Response>();
+    app.use((_req, res, next) => {
+      next();
+      res.once('close', () => closed.open(res));
+    });
+    app.use('/echo', websocket(echo));
+    const socket = await dial(await serve(app), '/echo');
+    const res = await closed.promise;
+    expect([res.destroyed, res.closed]).toEqual([true, true]);
+    await expect(finished(res)).rejects.toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
     socket.close();
   });
 

@@ -6,7 +6,7 @@ import { drained } from './response-drain.js';
 type Carrier = Writable & { _httpMessage?: ServerResponse | null };
 
 /** What Node notes of a response that is being written. */
-type Outgoing = ServerResponse & { _header?: string; _headerSent?: boolean; _hasBody?: boolean };
+type Outgoing = ServerResponse & { _header?: string; _headerSent?: boolean; _hasBody?: boolean; _closed?: boolean };
 
 /**
  * A real response on the socket of an upgrade, for a framework to work with. Node's server has let go of that socket, so
@@ -59,8 +59,7 @@ export class UpgradeResponse {
     this.#release();
     if (response.closed) return;
     if (response.listenerCount('close') > 0) response.assignSocket(new Writable().destroy() as never);
-    // As by `destroy()`, which would wait for a socket to destroy.
-    else response.destroyed = true;
+    else closeWithoutSocket(response);
   }
 
   /** Whether somebody listens for its end, beside the one whose response it is. */
@@ -97,6 +96,17 @@ export class UpgradeResponse {
     this.#carrier.off('drain', onDrain);
     if (this.response.socket === this.#carrier) this.response.detachSocket(this.#carrier as never);
   }
+}
+
+/** As by `destroy()`, which on Node 20 would wait for a socket to destroy. */
+function closeWithoutSocket(response: Outgoing): void {
+  response.destroyed = true;
+  process.nextTick(emitClose, response);
+}
+
+function emitClose(response: Outgoing): void {
+  response._closed = true;
+  response.emit('close');
 }
 
 /** A listener that all share. */
