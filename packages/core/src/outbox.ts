@@ -118,8 +118,11 @@ export class Outbox {
     if (!batch || batch.open !== outboxes.length || !outboxes.every((one) => one.#batch === batch)) {
       batch = new Batch();
       for (const outbox of outboxes) outbox.#beginShare(batch);
+      batch.add(frame);
+      for (const outbox of outboxes) if (outbox.#closedBytes >= FLUSH_AT) outbox.flush();
+    } else {
+      batch.add(frame);
     }
-    batch.add(frame);
     if (batch.bytes >= FLUSH_AT) flushAll();
   }
 
@@ -141,14 +144,14 @@ export class Outbox {
     this.#items = nothing;
     this.#callbacks = undefined;
     this.#closedBytes = 0;
-    if (!this.#socket.writable) return giveUp(clientGone(), done);
+    if (!this.#socket.writable) return done?.(clientGone());
     try {
       if (items.length > 0) corkAndWrite(this.#socket, items, last, done);
       else write(this.#socket, last, done);
     } catch (error) {
       // No stream of Node's throws this; of any other, the rest of what leaves with it should not suffer.
       this.#socket.destroy(error as Error);
-      giveUp(error as Error, done);
+      done?.(error as Error);
     }
   }
 
@@ -160,7 +163,6 @@ export class Outbox {
 
   #beginShare(batch: Batch): void {
     this.endShare();
-    if (this.#closedBytes >= FLUSH_AT) this.flush();
     if (deskOwner === this) this.#put(clearDesk());
     this.#schedule();
     this.#batch = batch;
@@ -255,11 +257,6 @@ function write(socket: Duplex, item: Item, done?: Done): void {
   if (typeof item === 'string') socket.write(item, 'latin1', done);
   else if (Buffer.isBuffer(item)) socket.write(item, done);
   else socket.write(item.batch.upTo(item.bytes), done);
-}
-
-/** Not at once: who is told may send, in the midst of what is being sent. */
-function giveUp(error: Error, done: Done): void {
-  if (done) process.nextTick(done, error);
 }
 
 function clientGone(): DrawbridgeError {
