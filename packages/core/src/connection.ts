@@ -7,7 +7,8 @@ import { DrawbridgeError } from './errors.js';
 import { guard, showOwnListeners } from './guarded-listener.js';
 import type { HeartbeatTimes } from './heartbeat.js';
 import { HeldBack } from './held-back.js';
-import { byteLength, Inbox, type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
+import { type Message, type RawMessage, type ReceiveOptions, toMessage } from './inbox.js';
+import { Intake, type MessageDecoder, type QueueLimits } from './intake.js';
 import { Outbox } from './outbox.js';
 import { PreparedMessage } from './prepared-message.js';
 import { guardCallback, type SendCallback } from './send-callback.js';
@@ -27,11 +28,9 @@ import {
 export type SlowConsumerPolicy = 'close' | 'terminate' | 'pause';
 
 /** What a connection is told by its route: shared by all connections of it. */
-export interface Life {
+export interface Life extends QueueLimits {
   /** The path of the route, as it was declared; `undefined` where a framework has routed. */
   readonly path: string | undefined;
-  readonly maxQueuedMessages: number;
-  readonly maxQueuedBytes: number;
   readonly maxBufferedAmount: number;
   readonly slowConsumer: SlowConsumerPolicy;
   readonly heartbeat: HeartbeatTimes | undefined;
@@ -90,12 +89,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #responseHeaders: IncomingHttpHeaders | undefined;
   #outbox: Outbox | undefined;
   #heldBack: HeldBack | undefined;
-  #inbox: Inbox | undefined;
-  #decode: MessageDecoder | undefined;
-  #pulled = false;
-  #paused = false;
-  #held = false;
-  #openGate: (() => void) | undefined;
+  /** Most have none: their messages go to a listener as they come. */
+  #intake: Intake | undefined;
   #failed = false;
   #end: CloseInfo | undefined;
   #ending: Deferred<CloseInfo> | undefined;
@@ -131,7 +126,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
         configurable: true,
         writable: true,
         value(this: Connection, event: string | symbol, listener: unknown): Connection {
-          if (event === 'message') this.#becomeHeard();
+          if (event === 'message') this.#intake?.becomeHeard();
           return add.call(this, event, listener);
         },
       });
@@ -225,7 +220,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
    * other. Leaving the loop neither closes the connection nor loses what comes later. Throws `CONSUMER_CONFLICT`.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Received> {
-    this.#becomePulled();
+    this.#takeIn().becomePulled();
     const step = (raw: RawMessage): IteratorResult<Received> => ({ done: false, value: toMessage(raw) });
     const last = (error: unknown): IteratorResult<Received> => {
       if (error instanceof ConnectionClosed && isNormalClose(error.code)) return { done: true, value: undefined };
@@ -307,19 +302,16 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   /** What comes from then on is received as long as there is room for it (RFC 6455 section 5.5.1), so that the answer is seen. */
   override close(code?: number, reason?: string | Buffer): void {
     super.close(code, reason);
-    if (this.#held || this.#paused) super.resume();
-    this.#openGate?.();
+    this.#intake?.letIn();
   }
 
   override pause(): void {
-    this.#paused = true;
-    if (this.readyState === WebSocket.OPEN) super.pause();
+    this.#takeIn().pause();
   }
 
   override resume(): void {
-    this.#paused = false;
-    if (this.#inbox?.length) process.nextTick(flush, this);
-    if (!this.#held) super.resume();
+    if (this.#intake) this.#intake.resume();
+    else super.resume();
   }
 
   /** What a listener throws ends its own connection and nothing else; an 'error' that nobody hears ends nothing at all. */
@@ -368,7 +360,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
    * @internal
    */
   decodeMessages(decode: MessageDecoder): void {
-    this.#decode = decode;
+    this.#takeIn().decodeWith(decode);
   }
 
   /**
@@ -440,7 +432,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     if (idleTimeout > 0 && this.#signs.isIdle(messages, now, idleTimeout - period / 2)) return this.close(IDLE, 'idle');
     if (!heartbeat) return;
     const framesIn = this.messagesIn + this.#controlFramesIn;
-    const isRead = !this.#held && !this.#paused;
+    const isRead = this.#intake?.isFlowing ?? true;
     const finding = this.#signs.look(this.#transport, framesIn, isRead, heartbeat, now, period);
     if (finding === 'silent') this.ping();
     else if (finding === 'dead') this.terminate();
@@ -491,39 +483,24 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   #onMessage(data: unknown, isBinary: boolean): boolean {
     this.messagesIn++;
     if (this.#failed) return false;
-    return this.#decode ? this.#decodeAndDeliver(this.#decode, data, isBinary) : this.#deliver(data, isBinary);
+    if (this.#intake || this.listenerCount('message') === 0) return this.#takeIn().put(data, isBinary);
+    return this.#emitGuarded('message', [data, isBinary]);
   }
 
-  /** What a decoder made is handed on as it is, as if it were binary. */
-  #decodeAndDeliver(decode: MessageDecoder, data: unknown, isBinary: boolean): boolean {
-    try {
-      const message = decode(data, isBinary);
-      return message !== undefined && this.#deliver(message.value, true, byteLength(data));
-    } catch (error) {
-      this.fail(error);
-      return true;
-    }
-  }
-
-  #deliver(data: unknown, isBinary: boolean, size?: number): boolean {
-    const heard = this.listenerCount('message') > 0;
-    if (heard && !this.#paused && !this.#inbox?.length) return this.#emitGuarded('message', [data, isBinary]);
-    this.#inbox ??= new Inbox();
-    if (this.readyState !== WebSocket.OPEN && this.#isFull(1)) return heard;
-    this.#inbox.put({ data, isBinary, size });
-    if (this.#isFull(1)) this.#hold();
-    return heard;
+  #takeIn(): Intake {
+    this.#intake ??= new Intake(this, this.#life);
+    return this.#intake;
   }
 
   #onClose(code: number, reason: Buffer): void {
     this.#end = { code, reason: reason.toString(), wasClean: code !== 1006 };
-    this.flush();
-    const isWaitedFor = this.#inbox || this.#abort || this.#draining || this.#heldBack;
+    this.#intake?.flush();
+    const isWaitedFor = this.#intake || this.#abort || this.#draining || this.#heldBack;
     const error = isWaitedFor && new ConnectionClosed(this.#end);
     this.#life.onClose(this as Connection<unknown>, this.#end);
     this.#ending?.resolve(this.#end);
     if (!error) return;
-    this.#inbox?.end(error);
+    this.#intake?.end(error);
     this.#draining?.reject(error);
     this.#draining = undefined;
     this.#abort?.abort(error);
@@ -557,45 +534,14 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   }
 
   #take(signal?: AbortSignal): RawMessage | undefined {
-    this.#becomePulled();
+    const intake = this.#takeIn();
+    intake.becomePulled();
     signal?.throwIfAborted();
-    const message = this.#inbox?.take();
-    if (message && this.#held) this.#releaseIfRoom();
-    return message;
+    return intake.take();
   }
 
   #wait(options: ReceiveOptions): Promise<RawMessage> {
-    return this.#end ? Promise.reject(new ConnectionClosed(this.#end)) : (this.#inbox as Inbox).wait(options);
-  }
-
-  #becomeHeard(): void {
-    if (this.#pulled)
-      throw conflict('This connection is read by receive() or a loop; do not add a "message" listener beside it.');
-    if (this.#inbox?.length) process.nextTick(flush, this);
-  }
-
-  #becomePulled(): void {
-    if (this.listenerCount('message') > 0) {
-      throw conflict(
-        'This connection has a "message" listener; remove it, or do not use receive() or a loop beside it.',
-      );
-    }
-    this.#pulled = true;
-    this.#inbox ??= new Inbox();
-  }
-
-  /**
-   * Hands the messages that have waited to the listeners, for as long as there is one and it wants them. What comes last is
-   * the close, so before that they get the rest even if they have paused, as from `ws`.
-   * @internal
-   */
-  flush(): void {
-    const inbox = this.#inbox;
-    while (inbox?.length && (!this.#paused || this.#end) && this.listenerCount('message') > 0) {
-      const { data, isBinary } = inbox.take() as RawMessage;
-      this.#emitGuarded('message', [data, isBinary]);
-    }
-    if (this.#held) this.#releaseIfRoom();
+    return this.#end ? Promise.reject(new ConnectionClosed(this.#end)) : this.#takeIn().wait(options);
   }
 
   #emitGuarded(event: string, args: unknown[]): boolean {
@@ -607,37 +553,9 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     }
   }
 
-  #isFull(share: number): boolean {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#life;
-    const inbox = this.#inbox as Inbox;
-    if (inbox.length === 0) return false;
-    return inbox.length >= maxQueuedMessages * share || inbox.bytes >= maxQueuedBytes * share;
-  }
-
-  #hold(): void {
-    if (this.#held || this.readyState !== WebSocket.OPEN) return;
-    this.#held = true;
-    super.pause();
-  }
-
-  #releaseIfRoom(): void {
-    if (this.#isFull(0.5)) return;
-    this.#held = false;
-    this.#openGate?.();
-    if (!this.#paused) super.resume();
-  }
-
-  /** Lets a step of receiving wait for room in the queue, so that one packet cannot swell to many messages in memory. */
   #whenRoom(proceed: (closed: boolean) => void): void {
-    if (!this.#held || this.readyState !== WebSocket.OPEN) return proceed(false);
-    const open = (): void => {
-      this.#openGate = undefined;
-      this.#transport?.off('close', open);
-      proceed(this.#transport?.destroyed === true);
-    };
-    // Before what waits has gone on, `ws` does not tell that the connection has ended.
-    this.#transport?.once('close', open);
-    this.#openGate = open;
+    if (this.#intake && this.#transport) this.#intake.whenRoom(this.#transport, proceed);
+    else proceed(false);
   }
 
   #onSlowConsumer(): void {
@@ -653,9 +571,6 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     this.closed.then(() => clearTimeout(timer));
   }
 }
-
-/** Makes of a message, as `ws` delivers it, what the application gets. */
-export type MessageDecoder = (data: unknown, isBinary: boolean) => { readonly value: unknown } | undefined;
 
 /** What a `Connection` is made with: `ws`'s options, and what its route tells it. */
 export type ConnectionOptions = (ClientOptions | ClientRequestArgs) & { life: Life };
@@ -682,10 +597,6 @@ function now(): number {
   return Math.trunc(performance.now());
 }
 
-function flush(connection: Connection<never>): void {
-  connection.flush();
-}
-
 interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
@@ -709,7 +620,3 @@ function unheard<T>(promise: Promise<T>): Promise<T> {
 }
 
 function ignore(): void {}
-
-function conflict(message: string): DrawbridgeError {
-  return new DrawbridgeError('CONSUMER_CONFLICT', message);
-}
