@@ -3,6 +3,8 @@ import type { ClientRequestArgs, IncomingHttpHeaders, IncomingMessage } from 'no
 import type { Duplex, DuplexOptions } from 'node:stream';
 import { type ClientOptions, createWebSocketStream, WebSocket } from 'ws';
 import { type CloseInfo, ConnectionClosed, isNormalClose, saysClosed } from './closing.js';
+import { type Deferred, deferred, unheard } from './deferred.js';
+import { Ending } from './ending.js';
 import { DrawbridgeError } from './errors.js';
 import { guard, showOwnListeners } from './guarded-listener.js';
 import type { HeartbeatTimes } from './heartbeat.js';
@@ -92,9 +94,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   /** Most have none: their messages go to a listener as they come. */
   #intake: Intake | undefined;
   #failed = false;
-  #end: CloseInfo | undefined;
-  #ending: Deferred<CloseInfo> | undefined;
-  #abort: AbortController | undefined;
+  #ending: Ending | undefined;
   #draining: Deferred<void> | undefined;
   // The heartbeat's times, none until its first look; and what it saw then.
   #controlFramesIn = 0;
@@ -155,9 +155,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
 
   /** Resolves when the connection has ended; never rejects. */
   get closed(): Promise<CloseInfo> {
-    if (this.#end) return Promise.resolve(this.#end);
-    this.#ending ??= deferred();
-    return this.#ending.promise;
+    this.#ending ??= new Ending();
+    return this.#ending.closed;
   }
 
   /**
@@ -165,9 +164,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
    * calls whose result nobody would receive.
    */
   get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (this.#end) this.#abort.abort(new ConnectionClosed(this.#end));
-    return this.#abort.signal;
+    this.#ending ??= new Ending();
+    return this.#ending.signal;
   }
 
   /**
@@ -243,7 +241,7 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
    * Awaiting it after each `send` keeps the memory of a producer bounded.
    */
   drained(): Promise<void> {
-    if (this.#end) return unheard(Promise.reject(new ConnectionClosed(this.#end)));
+    if (this.#ending?.info) return unheard(Promise.reject(new ConnectionClosed(this.#ending.info)));
     if (this.#isDrained && this.#mayDrain) return Promise.resolve();
     if (!this.#draining) {
       this.#draining = deferred();
@@ -256,9 +254,9 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   stream(options?: DuplexOptions): Duplex {
     const duplex = createWebSocketStream(this, options);
     // A peer that breaks the protocol makes the stream fail too; it must not be the process that hears it.
-    duplex.on('error', ignore);
+    duplex.on('error', () => {});
     // The end of a connection that has ended will not come any more.
-    if (this.#end) process.nextTick(() => duplex.push(null));
+    if (this.#ending?.info) process.nextTick(() => duplex.push(null));
     return duplex;
   }
 
@@ -493,17 +491,17 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   }
 
   #onClose(code: number, reason: Buffer): void {
-    this.#end = { code, reason: reason.toString(), wasClean: code !== 1006 };
+    const info = { code, reason: reason.toString(), wasClean: code !== 1006 };
+    this.#ending ??= new Ending();
+    this.#ending.info = info;
     this.#intake?.flush();
-    const isWaitedFor = this.#intake || this.#abort || this.#draining || this.#heldBack;
-    const error = isWaitedFor && new ConnectionClosed(this.#end);
-    this.#life.onClose(this as Connection<unknown>, this.#end);
-    this.#ending?.resolve(this.#end);
-    if (!error) return;
+    this.#life.onClose(this as Connection<unknown>, info);
+    this.#ending.tell(info);
+    if (!this.#intake && !this.#draining && !this.#heldBack) return;
+    const error = new ConnectionClosed(info);
     this.#intake?.end(error);
     this.#draining?.reject(error);
     this.#draining = undefined;
-    this.#abort?.abort(error);
     this.#heldBack?.drop(error);
     this.#heldBack = undefined;
   }
@@ -541,7 +539,8 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
   }
 
   #wait(options: ReceiveOptions): Promise<RawMessage> {
-    return this.#end ? Promise.reject(new ConnectionClosed(this.#end)) : this.#takeIn().wait(options);
+    const info = this.#ending?.info;
+    return info ? Promise.reject(new ConnectionClosed(info)) : this.#takeIn().wait(options);
   }
 
   #emitGuarded(event: string, args: unknown[]): boolean {
@@ -596,27 +595,3 @@ interface SendOptions {
 function now(): number {
   return Math.trunc(performance.now());
 }
-
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: Error): void;
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve: Deferred<T>['resolve'] = ignore;
-  let reject: Deferred<T>['reject'] = ignore;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise: unheard(promise), resolve, reject };
-}
-
-/** A promise that nobody awaits yet, or any more, does not end the process by its rejection. */
-function unheard<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(ignore);
-  return promise;
-}
-
-function ignore(): void {}
