@@ -164,8 +164,8 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   }
 
   /**
-   * Sends a message to many: encoded and framed once, and what is sent to the same set in one tick is one write for each of
-   * them. Slow readers are treated by their route's policy. Gives the number of receivers.
+   * Sends a message to many, once to each: encoded and framed once, and what is sent to the same set in one tick is one write
+   * for each of them. Slow readers are treated by their route's policy. Gives the number of receivers.
    *
    * @param to the connections, or which of all that are open
    * @example
