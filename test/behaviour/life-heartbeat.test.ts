@@ -179,6 +179,19 @@ describe('on every host idleTimeout', () => {
     }),
   );
 
+  test('does not cut off a message that is being sent', () =>
+    onEveryHost(async (host) => {
+      const { server } = await meetWire(host, { idleTimeout: 100 });
+      const end = performance.now() + 250;
+      while (performance.now() < end) {
+        server.send('x', { fin: false });
+        await delay(30);
+      }
+      expect(server.readyState).toBe(server.OPEN);
+      server.send('x');
+      await vi.waitFor(() => expect(server.readyState).toBe(server.CLOSING), { interval: 5 });
+    }));
+
   test('needs no heartbeat, and is none by default', () =>
     onEveryHost(async (host) => {
       const { server } = await meet(host, { idleTimeout: 50, heartbeat: false });

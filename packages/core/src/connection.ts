@@ -427,7 +427,9 @@ export class Connection<Data = undefined, Received = Message> extends WebSocket 
     const { heartbeat, idleTimeout } = this.#life;
     this.#signs ??= new VitalSigns(now);
     const messages = this.messagesIn + this.messagesOut;
-    if (idleTimeout > 0 && this.#signs.isIdle(messages, now, idleTimeout - period / 2)) return this.close(IDLE, 'idle');
+    if (idleTimeout > 0 && this.#signs.isIdle(messages, isMidMessage(this), now, idleTimeout - period / 2)) {
+      return this.close(IDLE, 'idle');
+    }
     if (!heartbeat) return;
     const framesIn = this.messagesIn + this.#controlFramesIn;
     const isRead = this.#intake?.isFlowing ?? true;

@@ -35,9 +35,9 @@ export class VitalSigns {
     this.#activeAt = now;
   }
 
-  /** Whether no message has passed, in or out, for as long; `messages` counts them all. */
-  isIdle(messages: number, now: number, limit: number): boolean {
-    if (messages !== this.#messagesSeen) {
+  /** Whether no message has passed, in or out, for as long; `messages` counts them all, and one may be on its way. */
+  isIdle(messages: number, isSending: boolean, now: number, limit: number): boolean {
+    if (isSending || messages !== this.#messagesSeen) {
       this.#messagesSeen = messages;
       this.#activeAt = now;
     }
