@@ -193,13 +193,15 @@ describe.each(hosts)('$name: the callbacks of what is sent', (host) => {
 
   test('are told where what is held back until a message ends is never sent, as that message does not end', async () => {
     const faults = watchProcess();
-    const { listeners } = await gather(host, ['plain', 'context']);
+    const reported: unknown[] = [];
+    const { listeners } = await gather(host, ['plain', 'context'], { onError: (error) => reported.push(error) });
+    const fault = new Error('a fault of the application');
     for (const one of listeners) {
       const { server } = one;
       const outcomes = new Outcomes();
       server.send('fragment', { fin: false });
       server.send(new PreparedMessage('held back'), () => {
-        throw new Error('a fault of the application');
+        throw fault;
       });
       server.send(new PreparedMessage('held back'), outcomes.of('held back'));
       server.close();
@@ -207,6 +209,7 @@ describe.each(hosts)('$name: the callbacks of what is sent', (host) => {
       await server.closed;
       expect(outcomes.all).toEqual([['held back', 1000]]);
     }
+    expect(reported).toEqual([fault, fault]);
     expect(faults).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 import { createServer as createHttpServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import {
   allowOrigins,
@@ -165,6 +166,7 @@ upgrader.broadcast(room, { text: 'hello' });
 // Every kind of Node server is attached in the same way.
 upgrader.attach(createHttpServer()).detach(createHttpServer());
 upgrader.attach(createHttpsServer());
+upgrader.attach(createSecureServer({ allowHTTP1: true })).detach(createSecureServer());
 upgrader.attach(createHttpServer().listen(0));
 // @ts-expect-error: a port is no server
 upgrader.attach(8080);

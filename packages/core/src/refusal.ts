@@ -56,7 +56,10 @@ export class Refusal extends Error {
    */
   sendThrough(response: ServerResponse): void {
     for (const name of ['Content-Encoding', 'Content-Language', 'Content-Range']) response.removeHeader(name);
-    for (const [name, value] of Object.entries(this.headers)) response.setHeader(name, value);
+    const isHttp2 = response.req?.httpVersionMajor === 2;
+    for (const [name, value] of Object.entries(this.headers)) {
+      if (!isHttp2 || !ofHttp1.test(name)) response.setHeader(name, value);
+    }
     response.statusCode = this.status;
     response.setHeader('Content-Length', Buffer.byteLength(this.body));
     response.end(this.body);
@@ -75,6 +78,9 @@ export class Refusal extends Error {
     return withBody ? Buffer.concat([head, body]) : head;
   }
 }
+
+/** What HTTP/2 has other means for, and forbids (RFC 9113 section 8.2.2). */
+const ofHttp1 = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/i;
 
 function withContentType(headers: Refusal['headers'], body: RefusalOptions['body']): Refusal['headers'] {
   if (body instanceof Uint8Array || Object.keys(headers).some((name) => name.toLowerCase() === 'content-type')) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Http2SecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { Admission, type AdmissionOptions } from './admission.js';
 import { Attachment, type Dispatch } from './attachment.js';
@@ -79,7 +80,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
   readonly #options: UpgraderOptions<Data, Request>;
   readonly #handshakeTimeout: number;
   readonly #router: Router<Route<never, never>>;
-  readonly #attachments = new Map<Server, Attachment>();
+  readonly #attachments = new Map<Server | Http2SecureServer, Attachment>();
   readonly #connections = new Set<Connection<unknown>>();
   /** Those that were accepted only to be told why not, until they have gone. */
   readonly #turnedAway = new Set<Connection<unknown>>();
@@ -137,7 +138,7 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
    * Listens for the upgrades of a server (http, https, or an HTTP/2 one that allows HTTP/1), beside whoever else does.
    * `dispatch` is for adapters: it decides what is not one of the Upgrader's own routes. Throws `ALREADY_ATTACHED`.
    */
-  attach(server: Server, dispatch?: Dispatch): this {
+  attach(server: Server | Http2SecureServer, dispatch?: Dispatch): this {
     if (this.#attachments.has(server)) {
       throw new DrawbridgeError(
         'ALREADY_ATTACHED',
@@ -146,13 +147,14 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     }
     this.#attachments.set(
       server,
-      new Attachment(server, this.#gate, dispatch, this.#options.unclaimedTimeout ?? 1_000),
+      // For HTTP/1, all that is asked of it here, an HTTP/2 server is as any other.
+      new Attachment(server as Server, this.#gate, dispatch, this.#options.unclaimedTimeout ?? 1_000),
     );
     return this;
   }
 
   /** Stops listening on a server; its open connections, and everybody else's listeners, stay. */
-  detach(server: Server): this {
+  detach(server: Server | Http2SecureServer): this {
     this.#attachments.get(server)?.detach();
     this.#attachments.delete(server);
     return this;
