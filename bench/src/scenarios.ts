@@ -61,7 +61,7 @@ function idle(name: string, title: string, kind: 'rss' | 'heap'): Scenario {
     async run(server, generator, dialect, scale) {
       const count = 8_000 * scale;
       // What V8 sets aside for young objects grows with the first thousands of handshakes, whoever makes them, and stays.
-      await generator.ask({ ask: 'handshakes', concurrency: 8, total: 12_000, dialect });
+      await generator.ask({ ask: 'handshakes', concurrency: 8, total: 8_000, dialect });
       await generator.ask({ ask: 'open', path: '/hub', count: 500, dialect });
       const before = (await server.ask({ ask: 'memory' }))[kind] as number;
       await generator.ask({ ask: 'open', path: '/hub', count, dialect });
