@@ -97,7 +97,7 @@ async function measure(contender: Contender, scenario: Scenario): Promise<number
     generator = startGenerator(port as number);
     const before = await generator.ask({ ask: 'cpu' });
     const start = performance.now();
-    const value = await scenario.run(server, generator, contender.dialect, options.long ? 1 : 0.5);
+    const value = await scenario.run(server, generator, contender.dialect, options.long ? 1 : 0.35);
     const after = await generator.ask({ ask: 'cpu' });
     const share = (((after.seconds as number) - (before.seconds as number)) * 1000) / (performance.now() - start);
     busy.set(scenario.name, Math.max(busy.get(scenario.name) ?? 0, share));
