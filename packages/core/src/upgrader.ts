@@ -182,8 +182,11 @@ export class Upgrader<Data = undefined, Request extends object = IncomingMessage
     const message =
       data instanceof PreparedMessage ? data : new PreparedMessage(data, binary === undefined ? {} : { binary });
     if (typeof to !== 'function') return broadcast(to, message, except);
-    const isReceiver = (connection: Connection<unknown>): boolean => connection !== except && to(connection);
-    return broadcast([...this.#connections].filter(isReceiver), message, except);
+    const receivers = new Set<Connection<unknown>>();
+    for (const connection of this.#connections) {
+      if (connection !== except && to(connection)) receivers.add(connection);
+    }
+    return broadcast(receivers, message, except);
   }
 
   /**
