@@ -1,5 +1,5 @@
 import type { Contender } from './contenders.js';
-import type { Peer } from './peer.js';
+import { type Peer, withGenerator } from './peer.js';
 
 /** Few enough for snapshots that are quickly made, many enough to tell a byte. */
 const CONNECTIONS = 3_000;
@@ -34,10 +34,8 @@ export async function anatomy(
   return [head, ...lines, all, ''].join('\n');
 }
 
-async function consistence(server: Peer, startGenerator: (port: number) => Peer): Promise<Bytes> {
-  let generator: Peer | undefined;
-  try {
-    generator = startGenerator((await server.greeting()).port as number);
+function consistence(server: Peer, startGenerator: (port: number) => Peer): Promise<Bytes> {
+  return withGenerator(server, startGenerator, async (generator) => {
     await generator.ask({ ask: 'open', path: '/hub', count: 500 });
     const before = (await server.ask({ ask: 'census' })).bytes as Bytes;
     await generator.ask({ ask: 'open', path: '/hub', count: CONNECTIONS });
@@ -45,9 +43,7 @@ async function consistence(server: Peer, startGenerator: (port: number) => Peer)
     return Object.fromEntries(
       Object.entries(after).map(([name, bytes]) => [name, (bytes - (before[name] ?? 0)) / CONNECTIONS]),
     );
-  } finally {
-    await Promise.all([server.end(), generator?.end()]);
-  }
+  });
 }
 
 function line(name: string, values: number[]): string {

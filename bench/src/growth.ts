@@ -1,4 +1,4 @@
-import { Peer } from './peer.js';
+import { Peer, withGenerator } from './peer.js';
 
 type StartGenerator = (port: number) => Peer;
 
@@ -63,7 +63,7 @@ async function cpuPerSecond(server: Peer): Promise<number> {
   return (((await server.ask({ ask: 'cpu' })).seconds as number) - before) / INTERVAL;
 }
 
-async function withServer(
+function withServer(
   command: string[],
   start: StartGenerator,
   core: number | undefined,
@@ -71,13 +71,7 @@ async function withServer(
   work: (server: Peer, generator: Peer) => Promise<string>,
 ): Promise<string> {
   const server = new Peer(command, { core, env });
-  let generator: Peer | undefined;
-  try {
-    generator = start((await server.greeting()).port as number);
-    return await work(server, generator);
-  } finally {
-    await Promise.all([server.end(), generator?.end()]);
-  }
+  return withGenerator(server, start, (generator) => work(server, generator));
 }
 
 function number(value: number): string {

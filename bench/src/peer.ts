@@ -7,6 +7,21 @@ import type { Line } from './line-protocol.js';
 /** How long to wait for an answer, in milliseconds. */
 const PATIENCE = 60_000;
 
+/** Does `work` with a server and the generator that is started for it, and ends both. */
+export async function withGenerator<Result>(
+  server: Peer,
+  startGenerator: (port: number) => Peer,
+  work: (generator: Peer) => Promise<Result>,
+): Promise<Result> {
+  let generator: Peer | undefined;
+  try {
+    generator = startGenerator((await server.greeting()).port as number);
+    return await work(generator);
+  } finally {
+    await Promise.all([server.end(), generator?.end()]);
+  }
+}
+
 /** A process of the bench, on a core of its own where the machine can give it one. */
 export class Peer {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;

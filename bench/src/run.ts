@@ -7,7 +7,7 @@ import { anatomy } from './anatomy.js';
 import { chart } from './chart.js';
 import { type Contender, contenders } from './contenders.js';
 import { growth } from './growth.js';
-import { Peer } from './peer.js';
+import { Peer, withGenerator } from './peer.js';
 import { markdown, type Row } from './report.js';
 import { type Scenario, scenarios } from './scenarios.js';
 
@@ -89,12 +89,9 @@ function takesPart(contender: Contender, scenario: Scenario): boolean {
   return !scenario.not?.includes(contender.server) && (contender.in?.includes(scenario.name) ?? true);
 }
 
-async function measure(contender: Contender, scenario: Scenario): Promise<number> {
+function measure(contender: Contender, scenario: Scenario): Promise<number> {
   const server = startServer(contender);
-  let generator: Peer | undefined;
-  try {
-    const { port } = await server.greeting();
-    generator = startGenerator(port as number);
+  return withGenerator(server, startGenerator, async (generator) => {
     const before = await generator.ask({ ask: 'cpu' });
     const start = performance.now();
     const value = await scenario.run(server, generator, contender.dialect, options.long ? 1 : 0.35);
@@ -102,9 +99,7 @@ async function measure(contender: Contender, scenario: Scenario): Promise<number
     const share = (((after.seconds as number) - (before.seconds as number)) * 1000) / (performance.now() - start);
     busy.set(scenario.name, Math.max(busy.get(scenario.name) ?? 0, share));
     return value;
-  } finally {
-    await Promise.all([server.end(), generator?.end()]);
-  }
+  });
 }
 
 function startServer(contender: Contender): Peer {
