@@ -1,4 +1,3 @@
-import { createHook } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
@@ -8,6 +7,7 @@ import { runInNewContext } from 'node:vm';
 import type { Connection } from '@drawbridge/core';
 import type { FastifyInstance } from 'fastify';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { watchTimers } from './census.js';
 import { dial } from './client.js';
 import { type Gate, hosts, serve } from './hosts/index.js';
 import { latch } from './latch.js';
@@ -168,14 +168,9 @@ describe.each(hosts)('$name: an idle connection', (host) => {
     const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const first = await dial(site, '/');
     const before = timers();
-    // Those that do not keep the process alive are only seen by such a hook.
-    const running = new Set<number>();
-    const hook = createHook({
-      init: (id, type) => type === 'Timeout' && running.add(id),
-      destroy: (id) => running.delete(id),
-    }).enable();
+    const { running, stop } = watchTimers();
     const clients = await Promise.all(Array.from({ length: 20 }, () => dial(site, '/')));
-    hook.disable();
+    stop();
     expect(site.upgrader.connections.size).toBe(21);
     expect(timers()).toBeLessThanOrEqual(before);
     // One for all may have been begun meanwhile: Node's own for the Date header.

@@ -1,6 +1,6 @@
-import { createHook } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
+import { watchTimers } from './census.js';
 import { dial } from './client.js';
 import { echo } from './echo.js';
 import { frame, opcodes } from './frames.js';
@@ -211,14 +211,10 @@ describe.each(hosts)('$name: the heartbeat', (host) => {
       routes: [{ path: '/', handler: echo }],
     });
     const first = await dial(site, '/');
-    const alive = new Set<number>();
-    const hook = createHook({
-      init: (id, type) => type === 'Timeout' && alive.add(id),
-      destroy: (id) => alive.delete(id),
-    }).enable();
+    const { running, stop } = watchTimers();
     const clients = await Promise.all(Array.from({ length: 50 }, () => dial(site, '/')));
-    await vi.waitFor(() => expect(alive.size).toBeLessThan(10), { timeout: 2_000, interval: 20 });
-    hook.disable();
+    await vi.waitFor(() => expect(running.size).toBeLessThan(10), { timeout: 2_000, interval: 20 });
+    stop();
     expect(site.upgrader.connections.size).toBe(51);
     for (const client of [first, ...clients]) client.terminate();
   });

@@ -1,8 +1,7 @@
-import { createHook } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Connection, ConnectionClosed } from '@drawbridge/core';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { watchProcess } from './census.js';
+import { describe, expect, test, vi } from 'vitest';
+import { watchProcess, watchTimers } from './census.js';
 import { dial, exchange } from './client.js';
 import { echo } from './echo.js';
 import { closeFrame, opcodes } from './frames.js';
@@ -197,12 +196,7 @@ describe.each(hosts)('$name: a client that does not read', (host) => {
   });
 
   test('is given time to see why, which ends with the connection', async () => {
-    const running = new Set<number>();
-    const hook = createHook({
-      init: (id, _type, _trigger, timer: { _idleTimeout?: number }) => timer._idleTimeout === 5_000 && running.add(id),
-      destroy: (id) => running.delete(id),
-    }).enable();
-    onTestFinished(() => void hook.disable());
+    const { running } = watchTimers((timer) => timer._idleTimeout === 5_000);
     const { client, server } = await meetWire(host, { maxBufferedAmount });
     running.clear();
     client.pause();
